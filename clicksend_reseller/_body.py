@@ -1,0 +1,70 @@
+"""May the bytes of a write leave, and did they? A body that is given once.
+
+A transport's exceptions prove nothing: a refused connect and a transport that sends again can
+raise the same one, and "read everything, then closed" looks like "read 20 bytes, then closed".
+So the proof is our own: what was never handed over was never applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+
+class BodyRefusedError(RuntimeError):
+    """The body was asked for when it may not be given (again)."""
+
+
+class OneShotBody:
+    """An async byte stream with one chunk, which it gives once.
+
+    Attributes:
+        asked: the transport wanted the bytes; a journal's claim runs from here.
+        left: the chunk was handed over, so it may have been applied.
+        refusal: what kept the chunk from leaving, where it was asked for and refused.
+    """
+
+    __slots__ = ("_claim", "_content", "_shut", "asked", "left", "refusal")
+
+    def __init__(self, content: bytes, claim: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._content = content
+        self._claim = claim
+        self._shut = False
+        self.asked = False
+        self.left = False
+        self.refusal: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __aiter__(self) -> OneShotBody:
+        if self.asked:
+            raise BodyRefusedError(
+                "the body of a write is given once: this transport must not send it again"
+            )
+        self.asked = True
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.left:
+            raise StopAsyncIteration
+        if self.refusal is not None:
+            raise self.refusal
+        try:
+            await self._permit()
+        except Exception as exc:
+            self.refusal = exc
+            raise
+        # Before the chunk is given: whoever takes it may send it at once.
+        self.left = True
+        return self._content
+
+    def shut(self) -> bool:
+        """Let nothing leave from now on; tell whether nothing had left."""
+        self._shut = True
+        return not self.left
+
+    async def _permit(self) -> None:
+        if self._claim is not None:
+            await self._claim()
+        if self._shut:
+            raise BodyRefusedError("the call has ended: nothing may leave any more")

@@ -1,0 +1,128 @@
+"""What is known of one call, on its way and at its end?"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+
+from clicksend_reseller._body import OneShotBody
+from clicksend_reseller._faults import chain
+from clicksend_reseller._guard import TransferGuard
+from clicksend_reseller._operations import Operation
+from clicksend_reseller.errors import (
+    APIConnectionError,
+    ClientStateError,
+    OutcomeUnknownError,
+    ResellerError,
+    TransferOutcomeUnknownError,
+)
+from clicksend_reseller.models import Outcome, Secret, TransferReceipt
+
+T = TypeVar("T")
+
+_ids = itertools.count(1)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Call(Generic[T]):
+    """One call.
+
+    Attributes:
+        began: the loop's time.
+        ends_at: the loop's time of its deadline.
+        attempts: how many began.
+        status: of the latest attempt's answer.
+        body: of the latest attempt; None for reads and before the first.
+        doubt: the error of an attempt that may have been applied: it sticks.
+        left_behind: the caller has gone.
+    """
+
+    operation: Operation[T]
+    guard: TransferGuard | None
+    began: float
+    ends_at: float
+    id: int = attrs.field(factory=lambda: next(_ids))
+    attempts: int = 0
+    status: int | None = None
+    body: OneShotBody | None = None
+    doubt: ResellerError | None = None
+    left_behind: bool = False
+
+    def __str__(self) -> str:
+        key = f" (idempotency key {self.guard.key!r})" if self.guard else ""
+        return f"{self.operation.name}{key}"
+
+    @property
+    def has_left(self) -> bool:
+        """The latest attempt's bytes were handed over."""
+        return self.body is not None and self.body.left
+
+    @property
+    def outcome_if_cut(self) -> Outcome:
+        """What is known if the call ends here and now."""
+        asked = self.doubt is not None or self.has_left
+        if not self.operation.writes:
+            asked = self.attempts > 0
+        return Outcome.UNKNOWN if asked else Outcome.NOT_SENT
+
+    @property
+    def outcome_of_success(self) -> Outcome | None:
+        """APPLIED for a write; a read applies nothing."""
+        return Outcome.APPLIED if self.operation.writes else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values in its body that no error may show."""
+        values = (self.operation.body or {}).values()
+        return tuple(value.get_secret_value() for value in values if isinstance(value, Secret))
+
+    def conclude(self, error: ResellerError) -> ResellerError:
+        """Say what is known: the one place that turns doubt about a write into its error."""
+        error.operation, error.attempts = self.operation.name, self.attempts
+        failure = self._in_doubt(error) if self._is_doubtful(error) else error
+        for link in chain(failure):
+            link.__traceback__ = None  # frames hold body, headers and raw answer
+        return failure
+
+    def cut_off(self) -> ResellerError:
+        """Make the error of an attempt that aclose() cut."""
+        fact = "the client was closed before the answer came"
+        if self.has_left:
+            return APIConnectionError(fact, outcome=Outcome.UNKNOWN)
+        return ClientStateError(fact)
+
+    def _is_doubtful(self, error: ResellerError) -> bool:
+        if not self.operation.writes or isinstance(error, OutcomeUnknownError):
+            return False
+        if error.outcome is Outcome.APPLIED:
+            return False
+        return error.outcome is Outcome.UNKNOWN or self.doubt is not None
+
+    def _in_doubt(self, error: ResellerError) -> OutcomeUnknownError:
+        fact = error.message
+        if self.doubt is not None and self.doubt is not error:
+            fact = f"an attempt may have been applied ({self.doubt.message}), and later: {fact}"
+        unknown = self._unknown(fact)
+        unknown.operation, unknown.attempts = error.operation, error.attempts
+        unknown.__cause__ = error
+        return unknown
+
+    def _unknown(self, fact: str) -> OutcomeUnknownError:
+        if self.operation.returns is not TransferReceipt:
+            return OutcomeUnknownError(fact)
+        transfer = cast("dict[str, Any]", self.operation.body)
+        key = self.guard.key if self.guard else None
+        return TransferOutcomeUnknownError(fact, **transfer, idempotency_key=key)
+
+
+def fate(task: asyncio.Task[Any]) -> str:
+    """Say in words how an attempt ended whose caller had gone."""
+    if task.cancelled():
+        return "cut off, outcome unknown"
+    error = task.exception()
+    if isinstance(error, ResellerError):
+        return f"{error.outcome.value} ({error.message})"
+    return "applied" if error is None else "outcome unknown"

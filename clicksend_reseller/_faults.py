@@ -1,0 +1,66 @@
+"""What does an exception of an HTTP library say? By its name, in whichever library is loaded."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+
+_LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
+
+# The peer hung up during the handshake: that may go well another time.
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+def family(*names: str) -> tuple[type[Exception], ...]:
+    """Find the error classes of these names in each HTTP library that is loaded.
+
+    httpx2 has errors of its own, and is not loaded just to know them.
+    """
+    libraries = map(sys.modules.get, _LIBRARIES)
+    found = (getattr(library, name, None) for library in libraries for name in names)
+    return tuple(cls for cls in found if cls is not None)
+
+
+def is_unsent(exc: Exception) -> bool:
+    """Take the library's word; it counts for reads only, where no harm hangs on it."""
+    return is_permanent(exc) or isinstance(
+        exc, family("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError")
+    )
+
+
+def is_late(exc: Exception) -> bool:
+    """Tell whether time ran out."""
+    return isinstance(exc, (TimeoutError, *family("TimeoutException")))
+
+
+def is_broken_answer(exc: Exception) -> bool:
+    """Tell whether it can come of an answer that breaks off."""
+    return isinstance(exc, family("TransportError", "NetworkError", "ProtocolError", "StreamError"))
+
+
+def is_permanent(exc: Exception) -> bool:
+    """Tell whether the same request would meet the same fault before it could leave.
+
+    Scheme, illegal header, certificate, TLS version.
+    """
+    if isinstance(exc, family("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")):
+        return True
+    return any(
+        isinstance(link, ssl.SSLError) and not isinstance(link, _CUT_OFF) for link in chain(exc)
+    )
+
+
+def chain(exc: BaseException | None) -> list[BaseException]:
+    """Give an exception, what it came from, what that came from."""
+    links: list[BaseException] = []
+    while exc is not None and exc not in links:
+        links.append(exc)
+        exc = exc.__cause__ or exc.__context__
+    return links
+
+
+def name(exc: BaseException) -> str:
+    """Give library, class and message in a line."""
+    library = type(exc).__module__.partition(".")[0]
+    title = type(exc).__name__ if library == "builtins" else f"{library}.{type(exc).__name__}"
+    return f"{title}: {exc}" if str(exc) else title

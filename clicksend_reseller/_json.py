@@ -1,0 +1,64 @@
+"""Is this JSON, strictly? What the standard library lets pass and an answer must not hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any, NoReturn, TypeGuard, cast
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether a parsed value was a JSON object."""
+    return type(value) is dict
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Tell whether a parsed value was a JSON array."""
+    return type(value) is list
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Parse an object, in which no key of the first level may stand twice: it can hide an answer.
+
+    Only that level is walked in Python: the standard library's hook for pairs would be called
+    for every object inside. Numbers with a fraction are Decimals; NaN and Infinity are no JSON.
+
+    Raises:
+        ValueError: this is no such object.
+        RecursionError: it nests too deeply.
+    """
+    text = content.decode()
+    fields: dict[str, Any] = {}
+    at = _expect(text, _skip(text, 0), "{")
+    while True:
+        key, at = _decode(text, at)
+        if type(key) is not str or key in fields:
+            raise ValueError(f"the key {key!r:.50} is no string or stands twice")
+        fields[key], at = _decode(text, _expect(text, _skip(text, at), ":"))
+        at = _skip(text, at)
+        if not text.startswith(",", at):
+            break
+        at = _skip(text, at + 1)
+    if _expect(text, at, "}") != len(text):
+        raise ValueError("something follows the object")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant).raw_decode
+
+
+def _skip(text: str, at: int) -> int:
+    return cast("re.Match[str]", _SPACE.match(text, at)).end()
+
+
+def _expect(text: str, at: int, char: str) -> int:
+    if not text.startswith(char, at):
+        raise ValueError(f"{char!r} is missing at character {at}")
+    return _skip(text, at + 1)

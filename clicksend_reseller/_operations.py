@@ -1,0 +1,203 @@
+"""What can be asked of the API? Each endpoint as one frozen value, checked before it is made.
+
+Source: the Reseller page and the Account page of ClickSend's API documentation, v3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from clicksend_reseller.models import (
+    Account,
+    AccountFields,
+    AccountPage,
+    Secret,
+    TransferReceipt,
+    to_secret,
+)
+
+T = TypeVar("T")
+
+# Ids and amounts are int32 on the documentation page (D).
+MAX_INT = 2**31 - 1
+
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
+class Repeat(StrEnum):
+    """May an operation be sent again after an attempt that could have been applied?
+
+    It is a word on each operation and never derived from the HTTP verb: update and transfer are
+    both a PUT, and only one of them may be repeated.
+
+    Attributes:
+        FREELY: it changes nothing.
+        SAME_MEANING: it changes something, but twice is the same as once.
+        AFTER_REFUSAL: never, except that the API's own "too many calls" is believed.
+        NEVER: never; and after "too many calls" only where the caller has opted in.
+    """
+
+    FREELY = "freely"
+    SAME_MEANING = "same meaning"
+    AFTER_REFUSAL = "after refusal"
+    NEVER = "never"
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[T]):
+    """One request to be made.
+
+    Attributes:
+        name: the client's method.
+        query: numbers only, so that it needs no quoting.
+        body: in this package's names; None where nothing is sent.
+        returns: the model that the answer becomes.
+        repeat: whether it may be sent again.
+    """
+
+    name: str
+    method: str
+    path: str
+    returns: type[T]
+    repeat: Repeat
+    query: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def writes(self) -> bool:
+        """It changes something on the server."""
+        return self.repeat is not Repeat.FREELY
+
+    @property
+    def needs_fresh_connection(self) -> bool:
+        """An idle connection may be closed under our feet, and a lost answer cannot be repeated."""
+        return self.repeat in {Repeat.AFTER_REFUSAL, Repeat.NEVER}
+
+
+def list_accounts(*, page: int, limit: int) -> Operation[AccountPage]:
+    return Operation(
+        name="list_accounts",
+        method="GET",
+        path="/reseller/accounts",
+        query={"page": _positive("page", page), "limit": _positive("limit", limit)},
+        returns=AccountPage,
+        repeat=Repeat.FREELY,
+    )
+
+
+def get_account(client_user_id: int) -> Operation[Account]:
+    return Operation(
+        name="get_account",
+        method="GET",
+        path=_account_path(client_user_id),
+        returns=Account,
+        repeat=Repeat.FREELY,
+    )
+
+
+def create_account(fields: AccountFields) -> Operation[Account]:
+    return Operation(
+        name="create_account",
+        method="POST",
+        path="/reseller/accounts",
+        body=_complete(fields),
+        returns=Account,
+        repeat=Repeat.AFTER_REFUSAL,
+    )
+
+
+def update_account(client_user_id: int, fields: AccountFields) -> Operation[Account]:
+    return Operation(
+        name="update_account",
+        method="PUT",
+        path=_account_path(client_user_id),
+        body=_complete(fields),
+        returns=Account,
+        repeat=Repeat.SAME_MEANING,
+    )
+
+
+def transfer_credit(
+    client_user_id: int, amount: int, currency: str, *, allow_negative: bool
+) -> Operation[TransferReceipt]:
+    return Operation(
+        name="transfer_credit",
+        method="PUT",
+        path="/reseller/transfer-credit",
+        body={
+            "client_user_id": _positive("client_user_id", client_user_id),
+            "amount": _amount(amount, allow_negative=allow_negative),
+            "currency": _currency(currency),
+        },
+        returns=TransferReceipt,
+        repeat=Repeat.NEVER,
+    )
+
+
+def get_own_account() -> Operation[Account]:
+    return Operation(
+        name="get_own_account",
+        method="GET",
+        path="/account",
+        returns=Account,
+        repeat=Repeat.FREELY,
+    )
+
+
+def _account_path(client_user_id: int) -> str:
+    # Only ever a plain int: "../transfer-credit" would be normalised into another route.
+    return f"/reseller/accounts/{_positive('client_user_id', client_user_id):d}"
+
+
+def _whole(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    return int(value)
+
+
+def _positive(name: str, value: int) -> int:
+    number = _whole(name, value)
+    if not 1 <= number <= MAX_INT:
+        raise ValueError(f"{name} must be from 1 to {MAX_INT}, not {value!r}")
+    return number
+
+
+def _amount(value: int, *, allow_negative: bool) -> int:
+    number = _whole("amount", value)
+    if number == 0 or abs(number) > MAX_INT:
+        raise ValueError(f"amount must be from 1 to {MAX_INT} whole units, not {value!r}")
+    if number < 0 and not allow_negative:
+        raise ValueError(
+            f"amount {value!r} would take credit back from the client: "
+            "pass allow_negative=True if that is meant"
+        )
+    return number
+
+
+def _currency(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"currency must be a str, not {value!r}")
+    if not _CURRENCY.fullmatch(value):
+        raise ValueError(f'currency must be three capital letters such as "AUD", not {value!r}')
+    return value
+
+
+def _complete(fields: AccountFields) -> Mapping[str, Any]:
+    if not isinstance(fields, AccountFields):
+        raise TypeError(f"fields must be AccountFields, not {type(fields).__name__}")
+    return {
+        field.name: _filled(field.name, getattr(fields, field.name))
+        for field in attrs.fields(AccountFields)
+    }
+
+
+def _filled(name: str, value: str | Secret) -> str | Secret:
+    text = to_secret(value).get_secret_value()
+    if not text.strip():
+        raise ValueError(f"{name} is empty, and the API requires it")
+    return value

@@ -1,0 +1,160 @@
+"""Are the client's settings sound? Checked before there is a client, with a word on what to do."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+from clicksend_reseller.errors import ConfigurationError
+from clicksend_reseller.models import Secret, to_secret
+
+DEFAULT_BASE_URL = "https://rest.clicksend.com/v3"
+
+# The journal lets a person judge a row after 150 s, so no attempt may still be alive then.
+LONGEST_JOURNALED_TIMEOUT = 120.0
+
+_PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
+_URL = re.compile(r"[!-~]+", re.ASCII)
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """A user name and the API key that belongs to it."""
+
+    username: str
+    api_key: Secret
+
+
+def credentials(username: str | None, api_key: str | Secret | None) -> Credentials:
+    """Take the credentials from the arguments, else from the environment.
+
+    Raises:
+        ConfigurationError: one is missing, or could not be sent as it is.
+    """
+    name = _given("username", username, "CLICKSEND_USERNAME")
+    if ":" in name:
+        raise ConfigurationError(f"username {name!r} has a colon, which HTTP Basic cannot send")
+    if api_key is None:
+        return Credentials(
+            username=name, api_key=Secret(_given("api_key", None, "CLICKSEND_API_KEY"))
+        )
+    try:
+        secret = to_secret(api_key)
+        _given("api_key", secret.get_secret_value(), "CLICKSEND_API_KEY")
+    except ValueError as exc:
+        raise ConfigurationError(f"api_key: {exc}") from None
+    return Credentials(username=name, api_key=secret)
+
+
+def base_url(value: str | None) -> str:
+    """Take the base URL from the argument, else from the environment, else the live one.
+
+    Raises:
+        ConfigurationError: not https (http for loopback hosts only), or more than scheme, host,
+            port and path.
+    """
+    url = value if value is not None else os.environ.get("CLICKSEND_BASE_URL") or DEFAULT_BASE_URL
+    if not isinstance(url, str):
+        raise TypeError(f"base_url must be a str, not {type(url).__name__}")
+    if fault := _fault_of(url):
+        # Userinfo may be a secret: the URL is not shown where it has any.
+        shown = "base_url" if "@" in url else f"base_url {url!r}"
+        raise ConfigurationError(f"{shown} {fault}")
+    return url.rstrip("/")
+
+
+def seconds(name: str, value: float) -> float:
+    """Check a time.
+
+    Raises:
+        ConfigurationError: it is not a positive number of seconds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigurationError(f"{name} must be more than 0 seconds, not {value!r}")
+    return float(value)
+
+
+def count(name: str, value: int) -> int:
+    """Check a number of things.
+
+    Raises:
+        ConfigurationError: it is less than 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < 1:
+        raise ConfigurationError(f"{name} must be 1 or more, not {value!r}")
+    return value
+
+
+def check_journaled(timeout: float) -> None:
+    """Check the time of one attempt beside a journal.
+
+    Raises:
+        ConfigurationError: a person could judge a row whose attempt is still alive.
+    """
+    if timeout > LONGEST_JOURNALED_TIMEOUT:
+        raise ConfigurationError(
+            f"with a journal timeout must be at most {LONGEST_JOURNALED_TIMEOUT:g} s, "
+            f"not {timeout:g}: its rows may be judged by a person after 150 s"
+        )
+
+
+def check_exclusive(**options: object) -> None:
+    """Refuse ways to reach the API that would be ignored beside each other.
+
+    Raises:
+        ConfigurationError: a transport or client was given beside another option of its kind.
+    """
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1 and not {"proxy", "ssl_context"}.issuperset(given):
+        raise ConfigurationError(f"{' and '.join(given)} cannot be given together")
+
+
+def _given(name: str, value: str | None, variable: str) -> str:
+    found = os.environ.get(variable) if value is None else value
+    if not isinstance(found, str | None):
+        raise TypeError(f"{name} must be a str, not {type(found).__name__}")
+    if not found:
+        raise ConfigurationError(f"no {name}: pass {name}= or set {variable}")
+    if not _PRINTABLE.fullmatch(found):
+        raise ConfigurationError(f"{name} has characters that are not printable ASCII")
+    return found
+
+
+def _fault_of(url: str) -> str:
+    if not _URL.fullmatch(url) or "\\" in url:
+        return "has spaces, backslashes or characters that are not ASCII"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        return f"is no URL ({exc})"
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        return "has a user name or password in it: pass username= and api_key="
+    if "?" in url or "#" in url:
+        return "has a query or fragment"
+    if port == 0:
+        return "has port 0"
+    return _fault_of_host(parts)
+
+
+def _fault_of_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if parts.scheme not in {"https", "http"}:
+        return "must begin with https://"
+    if host != "::1" and not _HOST.fullmatch(host):
+        return "has no host that can be used"
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        return "must begin with https://, because credentials and money travel there"
+    if ".." in parts.path.split("/"):
+        return "has .. in its path"
+    return ""

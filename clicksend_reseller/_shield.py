@@ -1,0 +1,67 @@
+"""How does a step outlive its caller? Tasks that end whole, whoever is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Owner = TypeVar("Owner")
+
+
+async def run_whole(step: Coroutine[Any, Any, T]) -> T:
+    """Run a step to its end even if this task is cancelled meanwhile, then be cancelled.
+
+    Cut in two, a step of a journal's left its SQLite file locked for minutes.
+    """
+    task = asyncio.ensure_future(step)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # seen here, for the one who would have seen it is gone
+    raise cancelled
+
+
+class Apart(Generic[Owner]):
+    """Steps that run in tasks of their own, each for an owner.
+
+    Args:
+        ended: told of each task that has ended and of its owner.
+    """
+
+    def __init__(self, ended: Callable[[asyncio.Task[Any], Owner], None]) -> None:
+        self._ended = ended
+        self._owners: dict[asyncio.Task[Any], Owner] = {}
+
+    def start(self, owner: Owner, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a step; its result is seen to even if nobody asks for it."""
+        task = asyncio.ensure_future(step)
+        self._owners[task] = owner
+        task.add_done_callback(self._retire)
+        return task
+
+    def of(self, owner: Owner) -> list[asyncio.Task[Any]]:
+        """Give the tasks that an owner has under way."""
+        return [task for task, whose in self._owners.items() if whose is owner]
+
+    def under_way(self) -> list[tuple[asyncio.Task[Any], Owner]]:
+        """Give all tasks and their owners."""
+        return list(self._owners.items())
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until all have ended, at most so many seconds."""
+        if self._owners:
+            await asyncio.wait(set(self._owners), timeout=seconds)
+
+    def _retire(self, task: asyncio.Task[Any]) -> None:
+        owner = self._owners.pop(task)
+        if not task.cancelled():
+            task.exception()  # seen here, or asyncio complains that nobody has
+        self._ended(task, owner)

@@ -1,0 +1,416 @@
+"""What does ClickSend's wire mean? Model to JSON, answer to model or error.
+
+Every oddity of ClickSend is here and in the hooks, and nothing else is. The letters say how
+sure a line is: D documented, L reported from live calls, G a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, NoReturn, TypeVar, cast
+
+import attrs
+
+from clicksend_reseller import _headers, _hooks, _json, _secrecy
+from clicksend_reseller._operations import Operation
+from clicksend_reseller.errors import (
+    AlreadyExistsError,
+    APIResponseError,
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    InsufficientCreditError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from clicksend_reseller.models import (
+    Account,
+    AccountPage,
+    Currency,
+    Outcome,
+    Secret,
+    Subaccount,
+    TransferReceipt,
+)
+
+T = TypeVar("T")
+
+# Where our name differs from the wire's. `balance` is the amount to move, not a balance (D).
+_BODY_NAMES = {"amount": "balance"}
+_ANSWER_NAMES: Mapping[type, Mapping[str, str]] = {
+    Currency: {},
+    Subaccount: {},
+    Account: {"currency": "_currency", "subaccount": "_subaccount"},
+}
+
+_BY_CODE: Mapping[str, type[APIStatusError]] = {
+    "ACCOUNT_NOT_ACTIVATED": PermissionDeniedError,  # D
+    "ALREADY_EXISTS": AlreadyExistsError,  # D
+    "BAD_REQUEST": BadRequestError,  # D
+    "COUNTRY_NOT_ENABLED": BadRequestError,  # L
+    "EMPTY_MESSAGE": BadRequestError,  # D
+    "FORBIDDEN": PermissionDeniedError,  # D
+    "HTTP_TOO_MANY_REQUESTS": RateLimitError,  # L
+    "INSUFFICIENT_CREDIT": InsufficientCreditError,  # D
+    "INTERNAL_ERROR": ServerError,  # D
+    "INTERNAL_SERVER_ERROR": ServerError,  # D
+    "INVALID_CREDENTIALS": AuthenticationError,  # D
+    "INVALID_LANG": BadRequestError,  # D
+    "INVALID_MEDIA_FILE": BadRequestError,  # D
+    "INVALID_RECIPIENT": BadRequestError,  # D
+    "INVALID_SCHEDULE": BadRequestError,  # D
+    "INVALID_SENDER_ID": BadRequestError,  # D
+    "INVALID_VOICE": BadRequestError,  # D
+    "MISSING_CREDENTIALS": AuthenticationError,  # D
+    "MISSING_REQUIRED_FIELDS": BadRequestError,  # D
+    "NOT_ENOUGH_PERMISSION_TO_LIST_ID": PermissionDeniedError,  # D
+    "NOT_FOUND": NotFoundError,  # D
+    "SOMETHING_IS_WRONG": ServerError,  # D
+    "SUBJECT_REQUIRED": BadRequestError,  # D
+    "THROTTLED": BadRequestError,  # D: the same SMS repeated, not a rate limit
+    "TOO_MANY_RECIPIENTS": BadRequestError,  # D
+    "TOO_MANY_REQUESTS": RateLimitError,  # D
+    "UNAUTHORIZED": AuthenticationError,  # D
+}
+_BY_STATUS: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+# These name a decision, on whatever status they come.
+_DECISIONS = frozenset({"ALREADY_EXISTS", "INSUFFICIENT_CREDIT"})
+
+_LONGEST_MESSAGE = 500
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        headers: names in lower case.
+        flaw: why the content is not all there, or empty.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+    flaw: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class _Envelope:
+    """The four words round every answer (D)."""
+
+    code: str
+    http_code: int | None
+    message: str
+    rest: Mapping[str, Any] = attrs.field(repr=False)
+
+
+def write(body: Mapping[str, Any]) -> bytes:
+    """Turn a body into JSON; the one place where secrets become plain."""
+    wire = {_BODY_NAMES.get(name, name): _revealed(value) for name, value in body.items()}
+    return json.dumps(wire, separators=(",", ":")).encode()
+
+
+def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()) -> T:
+    """Turn an answer into the operation's model.
+
+    Args:
+        operation: what was asked.
+        answer: what came.
+        secrets: values of the call that an error must not show.
+
+    Raises:
+        APIStatusError: the API said no, with an outcome of REJECTED or UNKNOWN.
+        APIResponseError: the answer is outside the documented shape.
+    """
+    envelope, flaw = _open(answer)
+    refuse = _Refusal(operation=operation, answer=answer, envelope=envelope, secrets=secrets)
+    if not 200 <= answer.status <= 299:
+        refuse.by_status(flaw)
+    if envelope is None:
+        refuse.as_unreadable(flaw)
+    if envelope.code != "SUCCESS" or not _is_success(envelope.http_code):
+        refuse.by_envelope()
+    reader = cast("Callable[[Operation[Any], _Envelope], T]", _READERS[operation.returns])
+    try:
+        return reader(operation, envelope)
+    except (ValueError, RecursionError) as exc:
+        refuse.as_unreadable_success(str(exc))
+
+
+def _revealed(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, Secret) else value
+
+
+def _is_success(http_code: int | None) -> bool:
+    return http_code is None or 200 <= http_code <= 299
+
+
+# --- bytes to envelope
+
+
+def _open(answer: Answer) -> tuple[_Envelope | None, str]:
+    if answer.flaw:
+        return None, answer.flaw
+    try:
+        fields = _json.parse_object(answer.content)
+    except UnicodeDecodeError:
+        return None, "the answer is not UTF-8"
+    except (ValueError, RecursionError) as exc:
+        return None, f"the answer is not the documented JSON ({exc})"
+    code = fields.get("response_code")
+    if type(code) is int:  # G
+        code = str(code)
+    if type(code) is not str or not code:
+        return None, "the answer has no response_code"
+    message = fields.get("response_msg")
+    return _Envelope(
+        code=code,
+        http_code=_hooks.read_int(fields.get("http_code")),
+        message=message if type(message) is str else "",
+        rest=fields,
+    ), ""
+
+
+# --- answers that are no success
+
+
+@attrs.frozen(kw_only=True)
+class _Refusal:
+    """Raises what an answer amounts to."""
+
+    operation: Operation[Any]
+    answer: Answer
+    envelope: _Envelope | None
+    secrets: Sequence[str] = attrs.field(repr=False)
+
+    def by_status(self, flaw: str) -> NoReturn:
+        status, code = self.answer.status, self._code
+        if code in _DECISIONS:
+            self._refused(_BY_CODE[code], Outcome.REJECTED)
+        if status == 429:
+            self._refused(RateLimitError, Outcome.REJECTED)
+        if self.answer.flaw:
+            self.as_unreadable(flaw)
+        if 500 <= status <= 599:
+            self._refused(ServerError, Outcome.UNKNOWN)
+        if 400 <= status <= 499:
+            self._refused(_class_for(code, status), self._outcome_of_4xx())
+        moved = 300 <= status <= 399
+        self.as_unreadable("a redirect, never followed" if moved else flaw, permanent=moved)
+
+    def by_envelope(self) -> NoReturn:
+        """A 2xx with an error inside (G)."""
+        inner = cast("_Envelope", self.envelope).http_code or self.answer.status
+        cls = _class_for(self._code, inner)
+        if self._code == "SUCCESS":
+            self.as_unreadable(f"success beside an inner http_code of {inner}")
+        if issubclass(cls, ServerError):
+            self._refused(cls, Outcome.UNKNOWN)
+        if self._code in _BY_CODE or (400 <= inner <= 499 and inner != 408):
+            self._refused(cls, Outcome.REJECTED)
+        self.as_unreadable(f"an unknown response_code {self._code!r:.50}")
+
+    def as_unreadable(self, flaw: str, *, permanent: bool = False) -> NoReturn:
+        raise APIResponseError(
+            self._with_excerpt(flaw),
+            status_code=self.answer.status,
+            excerpt=self._excerpt,
+            permanent=permanent,
+        )
+
+    def as_unreadable_success(self, path: str) -> NoReturn:
+        raise APIResponseError(
+            f"HTTP {self.answer.status}: success, but {path} cannot be read",
+            status_code=self.answer.status,
+            excerpt=self._excerpt,
+            outcome=Outcome.APPLIED if self.operation.writes else Outcome.UNKNOWN,
+            permanent=True,
+        )
+
+    def _outcome_of_4xx(self) -> Outcome:
+        if self.answer.status == 408:
+            return Outcome.UNKNOWN
+        if self.envelope is None:
+            # An edge or a gateway may speak here, not the API that decides about writes.
+            return Outcome.UNKNOWN if self.operation.writes else Outcome.REJECTED
+        in_doubt = self._code == "SUCCESS" or _BY_CODE.get(self._code) is ServerError
+        return Outcome.UNKNOWN if in_doubt else Outcome.REJECTED
+
+    def _refused(self, cls: type[APIStatusError], outcome: Outcome) -> NoReturn:
+        envelope = self.envelope
+        message = self._hidden(envelope.message) if envelope else ""
+        errors = dict(_field_errors(envelope.rest)) if envelope else {}
+        code = self._hidden(self._code)[:100] if envelope else None
+        said = f" {code}: {_secrecy.printable(message[:200])!r}" if code else self._with_excerpt("")
+        fields = f" (fields: {', '.join(sorted(map(repr, errors))[:10])})" if errors else ""
+        raise cls(
+            f"HTTP {self.answer.status}{said}{fields}" if code else f"{said}",
+            status_code=self.answer.status,
+            response_code=code,
+            response_msg=message[:_LONGEST_MESSAGE],
+            field_errors={
+                field: tuple(map(self._hidden, messages)) for field, messages in errors.items()
+            },
+            retry_after=_headers.retry_after(self.answer.headers, now=datetime.now(UTC)),
+            outcome=outcome,
+        )
+
+    @property
+    def _code(self) -> str:
+        return self.envelope.code if self.envelope else ""
+
+    @property
+    def _excerpt(self) -> str:
+        # A secret that straddles this cut lies far beyond the excerpt's own.
+        start = self.answer.content[: 20 * _secrecy.EXCERPT_LENGTH].decode(errors="replace")
+        return _secrecy.excerpt(start, self.secrets)
+
+    def _with_excerpt(self, flaw: str) -> str:
+        fact = ": ".join(filter(None, (f"HTTP {self.answer.status}", flaw)))
+        return f"{fact}: {self._excerpt[:100]!r}" if self._excerpt else f"{fact}: an empty answer"
+
+    def _hidden(self, text: str) -> str:
+        return _secrecy.hide(text, self.secrets).encode(errors="replace").decode()
+
+
+def refusal(status: int, code: str | None, message: str) -> APIStatusError:
+    """Make the error of a refusal that is on record."""
+    return _class_for(code or "", status)(
+        f"HTTP {status} {code}: {_secrecy.printable(message)!r}",
+        status_code=status,
+        response_code=code,
+        response_msg=message,
+    )
+
+
+def _class_for(code: str, status: int) -> type[APIStatusError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    return ServerError if 500 <= status <= 599 else _BY_STATUS.get(status, APIStatusError)
+
+
+def _field_errors(fields: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Read the shapes of field errors: a map in `data` (D), or `details` beside it (D)."""
+    data, details = fields.get("data"), fields.get("details")
+    if _json.is_object(data):
+        for field, said in data.items():
+            messages = said if _json.is_array(said) else [said]
+            if texts := tuple(text for text in messages if isinstance(text, str)):
+                yield field, texts
+    for detail in details if _json.is_array(details) else []:
+        match detail:
+            case {"field": str(field), "reason": str(reason)}:
+                yield field, (reason,)
+            case _:
+                pass
+
+
+# --- success to model
+
+converter = _hooks.make_converter(_ANSWER_NAMES)
+_read_account_fields = converter.get_structure_hook(Account)
+
+
+def _account(raw: Any, path: str, beside: Mapping[str, Any]) -> Account:
+    if not _json.is_object(raw):
+        raise ValueError(path)
+    if "_currency" not in raw and (currency := beside.get("_currency")):
+        raw = {**raw, "_currency": currency}
+    try:
+        return cast("Account", _read_account_fields(raw, Account))
+    except _hooks.UnreadableError as exc:
+        raise ValueError(f"{path}.{exc}") from None
+
+
+def _read_account(_: Operation[Any], envelope: _Envelope) -> Account:
+    return _account(envelope.rest.get("data"), "data", envelope.rest)
+
+
+def _read_page(_: Operation[Any], envelope: _Envelope) -> AccountPage:
+    page = envelope.rest.get("data")
+    if not _json.is_object(page) or not _json.is_array(rows := page.get("data")):
+        raise ValueError("data.data")
+    number = _hooks.read_int
+    return AccountPage(
+        accounts=tuple([_account(row, f"data.data[{n}]", page) for n, row in enumerate(rows)]),
+        total=number(page.get("total")),
+        per_page=number(page.get("per_page")),
+        current_page=number(page.get("current_page")),
+        last_page=number(page.get("last_page")),
+    )
+
+
+def _read_receipt(operation: Operation[Any], envelope: _Envelope) -> TransferReceipt:
+    try:
+        account = _read_account(operation, envelope)
+    except (ValueError, RecursionError):
+        account = None  # the money has moved: an odd account must not look like a failure
+    return TransferReceipt(**cast("dict[str, Any]", operation.body), account=account)
+
+
+_READERS: Mapping[type, Callable[[Operation[Any], _Envelope], Any]] = {
+    Account: _read_account,
+    AccountPage: _read_page,
+    TransferReceipt: _read_receipt,
+}
+
+
+# --- models to plain data
+
+
+def to_dict(model: Any, *, secrets: bool = False) -> dict[str, Any]:
+    """Turn a model into a dict that `json.dumps` and every framework can take.
+
+    Args:
+        model: any model of this package.
+        secrets: include credentials in plain text; they are left out otherwise.
+
+    Returns:
+        Decimals as strings, dates in ISO 8601, nested models as dicts, `extra` as it came.
+    """
+    if not attrs.has(cast("Any", type(model))):
+        raise TypeError(f"to_dict takes a model of this package, not {type(model).__name__}")
+    return cast("dict[str, Any]", _plain(model, secrets=secrets))
+
+
+def _plain(value: Any, *, secrets: bool) -> Any:
+    kind = cast("Any", type(value))
+    if attrs.has(kind):
+        value = {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
+    match value:
+        case Secret():
+            return value.get_secret_value()
+        case Mapping():
+            items = cast("Mapping[str, Any]", value).items()
+            shown = ((key, item) for key, item in items if secrets or not _is_secret(item))
+            return {key: _plain(item, secrets=secrets) for key, item in shown}
+        case list() | tuple():
+            values = cast("Sequence[Any]", value)
+            return [
+                _plain(item, secrets=secrets) for item in values if secrets or not _is_secret(item)
+            ]
+        case Decimal():
+            return format(value, "f") if abs(value.adjusted()) < 100 else str(value)
+        case Enum():
+            return value.value
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, Secret)

@@ -1,0 +1,295 @@
+"""What can a reseller do? The client: a signature, a docstring, one line for each method."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from clicksend_reseller import _operations, _settings
+from clicksend_reseller._calls import Calls, Observer
+from clicksend_reseller._guard import TransferJournal
+from clicksend_reseller._pacing import Pacing
+from clicksend_reseller._retry import RetryPolicy
+from clicksend_reseller._transport import AsyncBaseTransport, HTTPClient, Transport, make_client
+from clicksend_reseller.models import (
+    Account,
+    AccountFields,
+    AccountPage,
+    RateLimit,
+    Secret,
+    TransferReceipt,
+)
+from clicksend_reseller.paging import AccountIterator
+
+__all__ = ["AsyncResellerClient"]
+
+
+class AsyncResellerClient:
+    """The ClickSend Reseller API: client accounts, and credit moved to them.
+
+    Make one for a process and an event loop, and close it at the end::
+
+        async with AsyncResellerClient() as client:
+            account = await client.get_account(1001)
+
+    A transfer is never sent twice by one call, and every error says in `outcome` whether the
+    request never left, was refused, or cannot be known. Every method raises a `ResellerError`,
+    and a `ValueError` or `TypeError` for arguments that make no sense, before anything is sent.
+    The reseller API serves only accounts approved as resellers before 1 January 2024 (D).
+
+    Args:
+        username: else CLICKSEND_USERNAME.
+        api_key: else CLICKSEND_API_KEY.
+        base_url: else CLICKSEND_BASE_URL, else the live API; http for loopback hosts only.
+        timeout: seconds for one attempt, from its first byte to its last.
+        deadline: seconds for a whole call: queueing, attempts, waits.
+        retry: how patiently to repeat what may be repeated.
+        max_concurrency: exchanges at once; further calls queue.
+        limiter: any async context manager that can be entered again; entered once for each
+            attempt, inside the deadline, before a journal's claim, and held through the
+            exchange. What it raises on entering reaches the caller: nothing was sent.
+        journal: records transfers, so that each key is sent at most once across crashes. The
+            client does not close it.
+        observer: called with a `CallEvent` at each step; one that raises is logged, never felt.
+        proxy: its URL; no proxy is ever read from the environment.
+        ssl_context: for a private authority; else one for the process, with httpx's roots.
+        transport: an httpx transport in place of ours, for tests or another stack; it must not
+            send a request again by itself. One that buffers the body of a write and repeats it
+            is outside the guarantee.
+        http_client: an `AsyncClient` of httpx or httpx2 in place of ours, under the same
+            condition; it is never closed by this client.
+
+    Raises:
+        ConfigurationError: credentials, base URL or options are missing, unsound or exclude
+            each other.
+        TypeError: an option is of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        username: str | None = None,
+        api_key: str | Secret | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 20.0,
+        deadline: float = 120.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen, so it can be shared
+        max_concurrency: int = 10,
+        limiter: AbstractAsyncContextManager[Any, Any] | None = None,
+        journal: TransferJournal | None = None,
+        observer: Observer | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        transport: AsyncBaseTransport | None = None,
+        http_client: HTTPClient | None = None,
+    ) -> None:
+        credentials = _settings.credentials(username, api_key)
+        self._base_url = _settings.base_url(base_url)
+        self._username = credentials.username
+        self._journal = journal
+        attempt_seconds = _settings.seconds("timeout", timeout)
+        if journal is not None:
+            _settings.check_journaled(attempt_seconds)
+        _settings.check_exclusive(
+            transport=transport, http_client=http_client, proxy=proxy, ssl_context=ssl_context
+        )
+        client, close = make_client(
+            http_client=http_client, transport=transport, ssl_context=ssl_context, proxy=proxy
+        )
+        self._calls = Calls(
+            Transport(
+                client,
+                base_url=self._base_url,
+                username=credentials.username,
+                api_key=credentials.api_key.get_secret_value(),
+            ),
+            Pacing(
+                max_concurrency=_settings.count("max_concurrency", max_concurrency),
+                max_pause=retry.max_retry_after,
+                limiter=limiter,
+            ),
+            policy=retry,
+            timeout=attempt_seconds,
+            deadline=_settings.seconds("deadline", deadline),
+            journal=journal,
+            realm=self.realm,
+            observer=observer,
+            close_transport=close,
+        )
+
+    # --- accounts
+
+    async def list_accounts(self, *, page: int = 1, limit: int = 100) -> AccountPage:
+        """List one page of the client accounts.
+
+        Args:
+            page: counted from 1.
+            limit: accounts on a page; the server may give fewer, see `per_page` (D).
+
+        Returns:
+            The page as the server gave it; an empty list has `last_page` 0 (L).
+
+        Raises:
+            ResellerError: see the class; a list changes nothing, whatever its outcome.
+            ValueError: page or limit is less than 1.
+        """
+        return await self._calls.perform(_operations.list_accounts(page=page, limit=limit))
+
+    def iter_accounts(
+        self, *, limit: int = 100, start_page: int = 1, prefetch: int = 0
+    ) -> AccountIterator:
+        """Walk over all client accounts, each once, in the server's order.
+
+        Args:
+            limit: accounts on a page.
+            start_page: where to begin, to go on with a walk that was broken off.
+            prefetch: pages fetched ahead of the one being read; 0 is one after the other.
+
+        Returns:
+            `async for account in …`, or `.pages()`; `.report` says how it went.
+
+        Raises:
+            ResellerError: from the iteration; accounts already given stay good, and a note on
+                the error names the page to resume at.
+            ValueError: a number is out of range.
+        """
+        return AccountIterator(
+            self._fetch_page, limit=limit, start_page=start_page, prefetch=prefetch
+        )
+
+    async def get_account(self, client_user_id: int) -> Account:
+        """Get a client account.
+
+        Args:
+            client_user_id: the account's `user_id`: the wire's two names for one number.
+
+        Raises:
+            NotFoundError: no such client, or no reseller access.
+            ResellerError: see the class; a read changes nothing, whatever its outcome.
+            ValueError: the id is not from 1 to 2**31 - 1.
+        """
+        return await self._calls.perform(_operations.get_account(client_user_id))
+
+    async def create_account(self, fields: AccountFields) -> Account:
+        """Create a client account.
+
+        Args:
+            fields: all eight are required.
+
+        Raises:
+            AlreadyExistsError: the user name is taken.
+            BadRequestError: the API found fault with fields, see `field_errors`.
+            OutcomeUnknownError: it may have been created: look for the user name in the list
+                before trying again.
+            ResellerError: see the class and `outcome`.
+        """
+        return await self._calls.perform(_operations.create_account(fields))
+
+    async def update_account(self, client_user_id: int, fields: AccountFields) -> Account:
+        """Replace a client account's fields. Every update sets the client's password again.
+
+        It is repeated after a lost answer, since twice means the same as once; a delayed first
+        copy can still undo a later update, within the deadline.
+
+        Args:
+            client_user_id: the account's `user_id`.
+            fields: all eight; `AccountFields.from_account` takes them from an account.
+
+        Raises:
+            OutcomeUnknownError: it may have been applied: read the account to see.
+            ResellerError: see the class and `outcome`.
+        """
+        return await self._calls.perform(_operations.update_account(client_user_id, fields))
+
+    # --- credit
+
+    async def transfer_credit(
+        self,
+        client_user_id: int,
+        amount: int,
+        currency: str,
+        *,
+        idempotency_key: str | None = None,
+        allow_negative: bool = False,
+    ) -> TransferReceipt:
+        """Move credit from the reseller to a client. It is sent at most once.
+
+        Args:
+            client_user_id: the account's `user_id`.
+            amount: whole units of `currency`; the wire calls it `balance`.
+            currency: three capital letters; need not be the client's own (D), the rate is the
+                API's and unknown.
+            idempotency_key: your own name for this transfer, such as an invoice number; needs a
+                journal, since the API itself knows no such key (D).
+            allow_negative: let a negative amount take credit back from the client (G).
+
+        Returns:
+            A receipt; its `account` is the client afterwards, None if that could not be read.
+
+        Raises:
+            TransferOutcomeUnknownError: it may have been moved: do not send it again before you
+                have checked.
+            InsufficientCreditError: the reseller's own credit does not cover it.
+            RateLimitError: refused by a 429, and not repeated unless the policy says so.
+            JournalError: the journal forbids it or failed; nothing was sent.
+            ResellerError: see the class and `outcome`.
+            ConfigurationError: a key was given, and there is no journal.
+            ValueError: amount or currency make no sense.
+        """
+        operation = _operations.transfer_credit(
+            client_user_id, amount, currency, allow_negative=allow_negative
+        )
+        return await self._calls.transfer(operation, idempotency_key)
+
+    async def get_own_account(self) -> Account:
+        """Get the reseller's own account; its `balance` is the credit that can be moved.
+
+        Raises:
+            ResellerError: see the class; a read changes nothing, whatever its outcome.
+        """
+        return await self._calls.perform(_operations.get_own_account())
+
+    # --- the client itself
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the last answer with rate headers said, None before there was one."""
+        return self._calls.rate_limit
+
+    @property
+    def journal(self) -> TransferJournal | None:
+        """The journal that was given."""
+        return self._journal
+
+    @property
+    def realm(self) -> str:
+        """Base URL and user name: a key used in one realm never answers for another."""
+        return f"{self._base_url} as {self._username}"
+
+    async def aclose(self) -> None:
+        """Refuse new calls, wait for writes that have left to end, and close the connections.
+
+        Raises:
+            ClientStateError: on another event loop than the client's.
+        """
+        await self._calls.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._calls.check_state()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncResellerClient(username={self._username!r}, base_url={self._base_url!r})"
+
+    async def _fetch_page(self, page: int, limit: int) -> AccountPage:
+        return await self.list_accounts(page=page, limit=limit)

@@ -1,0 +1,257 @@
+"""How is this project tried, tested, checked and built? `python3 noxfile.py -l` lists the ways.
+
+Nothing but Python is needed: where nox is missing, this file installs it under .nox/.bootstrap
+and runs itself again with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NEEDS_NOX = ">=2025.5.1"
+
+
+def bootstrap() -> None:
+    """Replace this process by one that has nox."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - a stranger's python3 may be older than ours
+        sys.exit(f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}")
+    home = HERE / ".nox" / ".bootstrap"
+    python = python_in(home)
+    if not python.exists():
+        install_nox(home)
+    command = [str(python), "-m", "nox", "-f", str(HERE / "noxfile.py"), *sys.argv[1:]]
+    if os.name == "posix":
+        os.execv(python, command)  # noqa: S606 - ourselves, so that Ctrl-C reaches one process
+    sys.exit(subprocess.call(command))
+
+
+def python_in(home: Path) -> Path:
+    """Name the interpreter of an environment; another Python's environment does not have it."""
+    if os.name == "nt":
+        return home / "Scripts" / "python.exe"
+    return home / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def install_nox(home: Path) -> None:
+    """Make the environment under a temporary name: a half-made one is never taken for whole."""
+    try:
+        import ensurepip  # noqa: F401, PLC0415 - Debian keeps both apart from python3
+        import venv  # noqa: PLC0415
+    except ImportError:
+        sys.exit(
+            "This Python cannot make virtual environments, which nox needs.\n"
+            "On Debian and Ubuntu: apt install python3-venv. Or install nox yourself (pipx, uv)."
+        )
+    print(f"Setting up nox in {home} (once)", file=sys.stderr, flush=True)
+    home.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".bootstrap-", dir=home.parent, ignore_cleanup_errors=True
+    ) as making:
+        venv.create(making, with_pip=True)
+        pip = [str(python_in(Path(making))), "-m", "pip", "--disable-pip-version-check"]
+        if subprocess.call([*pip, "install", "--quiet", f"nox{NEEDS_NOX}"]):
+            sys.exit("nox could not be installed; pip says why above.")
+        if python_in(home).exists():
+            return  # another run was quicker
+        shutil.rmtree(home, ignore_errors=True)  # made by another Python
+        Path(making).rename(home)
+
+
+try:
+    import nox
+    from nox.project import dependency_groups, load_toml
+except ImportError:  # no nox, or one too old to have these
+    if __name__ != "__main__":
+        raise
+    bootstrap()
+
+nox.needs_version = NEEDS_NOX
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = load_toml(HERE / "pyproject.toml")
+PACKAGE = "clicksend_reseller"
+EXTRAS = "httpx2,sandbox"
+
+# The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
+WHEEL_ONLY = {"PYTHONSAFEPATH": "1", "PYTHONPATH": None}
+# Percent of lines and branches of the core that the tests must reach.
+CORE_COVERAGE = 0
+
+CORE_STORY = f"""
+import asyncio, importlib.util, sys
+import {PACKAGE} as package
+
+for name in package.__all__:
+    getattr(package, name)
+annexes = [name for name in sys.modules if name.startswith("{PACKAGE}.sandbox")]
+assert not annexes, annexes
+for name in ("starlette", "uvicorn", "httpx2", "fastapi", "sqlalchemy"):
+    assert importlib.util.find_spec(name) is None, name + " is here: this proves nothing"
+
+from {PACKAGE}.sandbox import Sandbox
+
+async def story():
+    async with Sandbox().client() as client:
+        accounts = [account async for account in client.iter_accounts()]
+        receipt = await client.transfer_credit(accounts[0].user_id, 12, "AUD")
+        assert receipt.account.balance == accounts[0].balance + 12, receipt
+        print("the core alone:", len(accounts), "accounts listed, 12 AUD moved")
+
+asyncio.run(story())
+"""
+
+
+@nox.session(requires=["wheel"])
+def demo(session: nox.Session) -> None:
+    """Meet the SDK: a sandbox on loopback, and a client that walks through the whole story."""
+    install_wheel(session, "sandbox")
+    session.run("python", "docs/examples/demo.py", *session.posargs, env=WHEEL_ONLY)
+
+
+@nox.session(requires=["wheel"])
+def tests(session: nox.Session) -> None:
+    """Test the installed wheel; arguments after -- go to pytest."""
+    install_wheel(session, EXTRAS, "tests")
+    measure = ("python", "-m", "coverage")
+    session.run(*measure, "erase", silent=True)
+    session.run(*measure, "run", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+    # Silent, so that pytest's closing line stays the last; `nox -s coverage` shows the figures.
+    session.run(*measure, "combine", "--quiet", silent=True)
+    if not session.posargs:
+        gate = ("report", f"--include={PACKAGE}/*.py", f"--fail-under={CORE_COVERAGE}")
+        session.run(*measure, *gate, silent=True)
+
+
+@nox.session(requires=["wheel"])
+def heavy(session: nox.Session) -> None:
+    """Run the heavy tests with their full numbers (minutes)."""
+    install_wheel(session, EXTRAS, "tests")
+    full = {**WHEEL_ONLY, "CLICKSEND_RESELLER_HEAVY": "1"}
+    session.run("python", "-m", "pytest", "-m", "heavy", *session.posargs, env=full)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Show which lines and branches the last run of `tests` did not reach."""
+    session.install("coverage")
+    session.run("python", "-m", "coverage", "report", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the floors: ruff and import-linter."""
+    session.install(*dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types: mypy (package and tests) and pyright (package), both strict."""
+    session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "tests", "types"), "nox")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site; a warning is an error."""
+    session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "docs"))
+    site = Path(session.create_tmp()) / "html"
+    session.run("python", "-m", "sphinx", "-nW", "--keep-going", "-q", "docs", str(site))
+    session.log(f"the site stands in {site}")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Break the money rules one line at a time; list the breaks that no test notices."""
+    session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "tests", "mutants"))
+    session.run("python", "-m", "mutmut", "run", *session.posargs)
+    session.run("python", "-m", "mutmut", "results")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and the sdist that the other sessions take."""
+    session.install(*PYPROJECT["build-system"]["requires"])
+    shutil.rmtree(artefacts(), ignore_errors=True)
+    session.run("python", "-m", "hatchling", "build", "-d", str(artefacts()), silent=True)
+
+
+@nox.session(requires=["wheel"])
+def package(session: nox.Session) -> None:
+    """Check what would be published: the wheel's files, the sdist, the core's dependencies."""
+    (sdist,) = artefacts().glob("*.tar.gz")
+    wheel_files = zipfile.ZipFile(the_wheel()).namelist()
+    version = the_wheel().name.split("-")[1]
+    info = f"{PACKAGE}-{version}.dist-info/"
+    strangers = [name for name in wheel_files if not name.startswith((f"{PACKAGE}/", info))]
+    missing = {f"{PACKAGE}/py.typed", f"{info}licenses/LICENSE"}.difference(wheel_files)
+    if strangers or missing:
+        session.error(f"the wheel holds {strangers} and lacks {missing}")
+
+    session.install(*PYPROJECT["build-system"]["requires"])
+    unpacked = Path(session.create_tmp()) / "sdist"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    shutil.unpack_archive(sdist, unpacked)
+    (tree,) = unpacked.iterdir()
+    with session.chdir(tree):
+        session.run("python", "-m", "hatchling", "build", "-t", "wheel", silent=True)
+    (second,) = (tree / "dist").glob("*.whl")
+    if zipfile.ZipFile(second).namelist() != wheel_files:
+        session.error("the sdist builds another wheel than the checkout")
+    session.log(f"{len(wheel_files)} files in the wheel, the same from the sdist")
+
+
+@nox.session(requires=["wheel"])
+def core_only(session: nox.Session) -> None:
+    """Use the wheel with its four dependencies and no extra."""
+    install_wheel(session)
+    session.run("python", "-c", CORE_STORY, env=WHEEL_ONLY, log=False)
+
+
+def artefacts() -> Path:
+    """Say where the session `wheel` puts what it builds."""
+    return HERE / ".nox" / "dist"
+
+
+def the_wheel() -> Path:
+    """Find the one wheel that the session `wheel` built."""
+    (built,) = artefacts().glob("*.whl")
+    return built
+
+
+def install_wheel(session: nox.Session, extras: str = "", *groups: str) -> None:
+    """Install the wheel with its extras and the groups, and prove that it is what gets imported."""
+    built = str(the_wheel())
+    wanted = f"{built}[{extras}]" if extras else built
+    session.install(wanted, *dependency_groups(PYPROJECT, *groups))
+    # The version stays the same while the code changes, so an older build must be replaced.
+    session.install("--force-reinstall", "--no-deps", built)
+    where = f"import {PACKAGE}; print({PACKAGE}.__file__)"
+    imported = str(session.run("python", "-c", where, env=WHEEL_ONLY, silent=True))
+    if Path(session.virtualenv.location).resolve() not in Path(imported).resolve().parents:
+        session.error(f"this is not the wheel: {imported}")
+
+
+def runtime(extras: str) -> list[str]:
+    """List what the package and its extras depend on, for sessions that read the checkout."""
+    project = PYPROJECT["project"]
+    optional = [project["optional-dependencies"][extra] for extra in extras.split(",")]
+    return [*project["dependencies"], *(line for lines in optional for line in lines)]
+
+
+if __name__ == "__main__":
+    os.chdir(HERE)
+    nox.main()

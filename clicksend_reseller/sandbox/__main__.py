@@ -1,0 +1,147 @@
+"""How does one start a sandbox from a shell? ``python -m clicksend_reseller.sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clicksend_reseller.sandbox.faults import Where, check_served, make_fault
+from clicksend_reseller.sandbox.files import read_accounts
+from clicksend_reseller.sandbox.quirks import parse_quirks
+from clicksend_reseller.sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from clicksend_reseller.sandbox.server import Served
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes.
+
+    Returns:
+        The exit code: 1 where nothing can be served; impossible options exit with 2 by themselves.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        sandbox = _opened(options)
+    except ValueError as exc:
+        parser.error(str(exc))
+    try:
+        asyncio.run(_serve(sandbox, options))
+    except ImportError as exc:
+        return _failed(str(exc))
+    except OSError as exc:
+        return _failed(_unbound(exc, options))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m clicksend_reseller.sandbox",
+        description="The ClickSend Reseller API on this machine, with clients and faults.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8730, help="0 picks a free one (%(default)s)")
+    add("--accounts", default="12", metavar="N|FILE", help="how many, or a JSON file of them")
+    add("--credit", default="1000", help="the reseller's own (%(default)s)")
+    add("--currency", default="AUD", help="the reseller's own (%(default)s)")
+    add("--seed", type=int, default=1, help="chooses generated clients and chances (%(default)s)")
+    add("--quirk", action="append", default=[], metavar="NAME=VALUE", help="rate_limit=20")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND[:OPERATION[:TIMES]]",
+        help="lost:transfer_credit:2",
+    )
+    add("--env", action="store_true", help="print the export line alone, then let go of stdout")
+    return parser
+
+
+def _opened(options: argparse.Namespace) -> Sandbox:
+    sandbox = Sandbox(
+        accounts=_accounts(options.accounts),
+        credit=options.credit,
+        currency=options.currency,
+        quirks=parse_quirks(options.quirk),
+        seed=options.seed,
+    )
+    for word in options.fault:
+        _arm(sandbox, word)
+    return sandbox
+
+
+def _accounts(word: str) -> int | Iterable[Mapping[str, Any]]:
+    return int(word) if word.isascii() and word.isdigit() else read_accounts(Path(word))
+
+
+def _arm(sandbox: Sandbox, word: str) -> None:
+    kind, *rest = word.split(":")
+    where = Where()
+    match rest:
+        case []:
+            pass
+        case [operation]:
+            where = Where(operation=operation)
+        case [operation, times] if times.isascii() and times.isdigit():
+            where = Where(operation=operation, times=int(times))
+        case _:
+            raise ValueError(f"a fault is kind, kind:operation or kind:operation:2, not {word!r}")
+    make_fault(kind, **where)
+    check_served(kind)
+    sandbox.fail(kind, **where)
+
+
+async def _serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
+    # What uvicorn has to say of a taken port is said here, once and with the way out.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    leave = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends asyncio.run
+            asyncio.get_running_loop().add_signal_handler(number, leave.set)
+    async with sandbox.serve(options.host, options.port) as served:
+        _announce(served, only_env=options.env)
+        await leave.wait()
+
+
+def _announce(served: Served, *, only_env: bool) -> None:
+    values = " ".join(f"{name}={shlex.quote(value)}" for name, value in served.env.items())
+    lines = [] if only_env else [served.url]
+    sys.stdout.write("\n".join([*lines, f"export {values}", ""]))
+    sys.stdout.flush()
+    if only_env:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    # `eval "$(… --env &)"` waits until nobody holds the pipe any more.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _unbound(exc: OSError, options: argparse.Namespace) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return f"port {options.port} is taken: `--port 0` picks a free one"
+    return f"cannot listen on {options.host!r}, port {options.port}: {exc.strerror or exc}"
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from clicksend_reseller.sandbox.files import read_accounts
+
+COMMAND = [sys.executable, "-m", "clicksend_reseller.sandbox"]
+
+
+@contextmanager
+def started(*arguments):
+    """Run the command until the block ends."""
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        process.wait()
+
+
+def finished(*arguments):
+    """Run the command to its end."""
+    return subprocess.run(  # noqa: S603 - our own words
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def admin(url, path):
+    """Ask the sandbox itself."""
+    target = f"{url.removesuffix('/v3')}/_sandbox/{path}"
+    with urllib.request.urlopen(target, timeout=5) as response:  # noqa: S310 - loopback
+        return json.load(response)
+
+
+def test_the_first_line_is_the_address_and_the_second_the_export():
+    """A program reads the one, a person copies the other."""
+    with started("--port", "0") as process:
+        url, export = process.stdout.readline().strip(), process.stdout.readline().strip()
+        assert {"status": "ok"} == admin(url, "health")
+    values = f"CLICKSEND_BASE_URL={url} CLICKSEND_USERNAME=sandbox CLICKSEND_API_KEY=sandbox"
+    assert f"export {values}" == export
+
+
+def test_the_options_make_the_world():
+    """Accounts, credit, currency, seed, quirks and faults arrive where they belong."""
+    words = "--port 0 --accounts 3 --credit 7.5 --currency EUR --seed 9 --quirk rate_limit=20"
+    more = "--quirk int_phones --quirk rows=old --fault lost:transfer_credit:2 --fault page"
+    with started(*words.split(), *more.split()) as process:
+        url = process.stdout.readline().strip()
+        state, faults = admin(url, "state"), admin(url, "faults")
+    assert (3, "7.500000", "EUR", 9) == (
+        len(state["accounts"]),
+        state["credit"],
+        state["currency"],
+        state["seed"],
+    )
+    quirks = state["quirks"]
+    assert (20, True, "old") == (quirks["rate_limit"], quirks["int_phones"], quirks["rows"])
+    assert [("lost", "transfer_credit", 2), ("page", None, 1)] == [
+        (fault["kind"], fault["operation"], fault["times"]) for fault in faults
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_a_second(number):
+    """Even while a call hangs, and without a word on stderr."""
+    with started("--port", "0", "--fault", "hang") as process:
+        url = process.stdout.readline().strip()
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(f"{url}/account", timeout=0.05)  # noqa: S310 - loopback
+        begun = time.monotonic()
+        process.send_signal(number)
+        assert 0 == process.wait(5)
+        assert time.monotonic() - begun < 1
+        assert "" == process.stderr.read()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's own business")
+def test_env_is_for_eval_in_a_shell():
+    """The export line alone, and the pipe is let go, so that the shell goes on."""
+    command = f"{sys.executable} -m clicksend_reseller.sandbox --port 0 --env"
+    script = f'eval "$({command} &)"; echo "$CLICKSEND_BASE_URL $CLICKSEND_API_KEY"'
+    with subprocess.Popen(  # noqa: S603 - our own words
+        ["/bin/sh", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as shell:
+        try:
+            url, key = shell.communicate(timeout=20)[0].split()
+            assert ({"status": "ok"}, "sandbox") == (admin(url, "health"), key)
+        finally:
+            os.killpg(shell.pid, signal.SIGTERM)
+
+
+def test_a_taken_port_is_named_with_the_way_out():
+    """One line, exit code 1."""
+    with started("--port", "0") as process:
+        port = process.stdout.readline().split(":")[2].split("/")[0]
+        run = finished("--port", port)
+    message = f"port {port} is taken: `--port 0` picks a free one\n"
+    assert (1, "", message) == (run.returncode, run.stdout, run.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quirk", "speed=1"], "unknown quirk 'speed': the quirks are max_limit, min_limit"),
+        (["--quirk", "rows=newest"], "rows is one of 'new', 'old', 'mixed', not 'newest'"),
+        (["--fault", "explode"], "unknown fault 'explode': the faults are refuse, reset"),
+        (["--fault", "lost:pay"], "unknown operation 'pay': the operations are list_accounts"),
+        (["--fault", "lost:transfer_credit:x"], "a fault is kind, kind:operation or"),
+        (["--fault", "refuse"], "cannot refuse connections: it does reset, lost"),
+        (["--accounts", "nowhere.json"], "nowhere.json cannot be read"),
+        (["--credit", "much"], "money has at most 12 digits"),
+        (["--currency", "XTS"], "no rate for currency 'XTS'"),
+        (["--port", "x"], "invalid int value: 'x'"),
+    ],
+)
+def test_impossible_options_exit_with_2_and_name_the_possible(arguments, message):
+    """Nothing is started."""
+    run = finished("--port", "0", *arguments)
+    assert (2, "") == (run.returncode, run.stdout)
+    assert message in run.stderr
+
+
+WITHOUT = """
+import sys
+sys.modules[{module!r}] = None
+from clicksend_reseller.sandbox.__main__ import main
+sys.exit(main(["--port", "0"]))
+"""
+
+
+@pytest.mark.parametrize("module", ["starlette", "uvicorn"])
+def test_a_missing_extra_is_named_with_the_command_that_adds_it(module):
+    """One line, exit code 1."""
+    run = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", WITHOUT.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (1, "") == (run.returncode, run.stdout)
+    assert 'pip install "clicksend-reseller[sandbox]"' in run.stderr
+    assert 1 == run.stderr.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[\n {"user_id": 5},\n {"user_id": 6},\n {"user_id": 5}\n]', "line 4: 5 comes twice"),
+        ('[\n {"user_id": 5},\n {"user_id"\n]', "line 4: Expecting ':'"),
+        ('{"accounts": 5}', "holds neither a list nor"),
+        ("5", "holds neither a list nor"),
+        ("[{}, 5]", "account 2 is no JSON object"),
+    ],
+)
+def test_a_bad_accounts_file_is_named_with_its_line(tmp_path, text, message):
+    """So that a file of a thousand can be mended."""
+    path = tmp_path / "accounts.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_accounts(path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_accounts_file_makes_the_world(tmp_path):
+    """Its money is read as it is written."""
+    path = tmp_path / "accounts.json"
+    path.write_text('[{"username": "ada", "balance": 0.300001, "balance_commission": 2.33013}]')
+    with started("--port", "0", "--accounts", str(path)) as process:
+        accounts = admin(process.stdout.readline().strip(), "state")["accounts"]
+    shown = [(row["username"], row["balance"], row["balance_commission"]) for row in accounts]
+    assert [("ada", "0.300001", 2.33013)] == shown

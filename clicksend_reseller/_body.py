@@ -23,11 +23,12 @@ class OneShotBody:
         refusal: what kept the chunk from leaving, where it was asked for and refused.
     """
 
-    __slots__ = ("_claim", "_content", "_shut", "asked", "left", "refusal")
+    __slots__ = ("_begun", "_claim", "_content", "_shut", "asked", "left", "refusal")
 
     def __init__(self, content: bytes, claim: Callable[[], Awaitable[None]] | None = None) -> None:
         self._content = content
         self._claim = claim
+        self._begun = False
         self._shut = False
         self.asked = False
         self.left = False
@@ -36,19 +37,19 @@ class OneShotBody:
     def __len__(self) -> int:
         return len(self._content)
 
-    def __aiter__(self) -> OneShotBody:
+    def __aiter__(self) -> _Giving:
         if self.asked:
             raise BodyRefusedError(
                 "the body of a write is given once: this transport must not send it again"
             )
         self.asked = True
-        return self
+        return _Giving(self)
 
-    async def __anext__(self) -> bytes:
-        if self.left:
-            raise StopAsyncIteration
-        if self.refusal is not None:
-            raise self.refusal
+    async def give(self) -> bytes:
+        """Hand the chunk over; what the claim raises keeps it here for good."""
+        if self._begun:
+            raise self.refusal or BodyRefusedError("the body was asked for, and nothing came of it")
+        self._begun = True
         try:
             await self._permit()
         except Exception as exc:
@@ -68,3 +69,20 @@ class OneShotBody:
             await self._claim()
         if self._shut:
             raise BodyRefusedError("the call has ended: nothing may leave any more")
+
+
+class _Giving:
+    """The one iteration over a body; httpx2 asks an iterator for itself again."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: OneShotBody) -> None:
+        self._body = body
+
+    def __aiter__(self) -> _Giving:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._body.left:
+            raise StopAsyncIteration
+        return await self._body.give()

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import ssl
 import sys
+from collections.abc import Iterable
+
+from clicksend_reseller import _secrecy
 
 _LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
 
-# The peer hung up during the handshake: that may go well another time.
-_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+# The peer hung up during the handshake, which may go well another time; or a handshake was
+# waiting for bytes, which is no error and stands in the chain of the one that ended it.
+_PASSING = (
+    ssl.SSLEOFError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+    ssl.SSLZeroReturnError,
+)
 
 
 def family(*names: str) -> tuple[type[Exception], ...]:
@@ -46,7 +56,7 @@ def is_permanent(exc: Exception) -> bool:
     if isinstance(exc, family("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")):
         return True
     return any(
-        isinstance(link, ssl.SSLError) and not isinstance(link, _CUT_OFF) for link in chain(exc)
+        isinstance(link, ssl.SSLError) and not isinstance(link, _PASSING) for link in chain(exc)
     )
 
 
@@ -59,8 +69,16 @@ def chain(exc: BaseException | None) -> list[BaseException]:
     return links
 
 
+def hush(exc: BaseException, secrets: Iterable[str]) -> None:
+    """Mask secrets in what a library said: an illegal header's error shows the header."""
+    for link in chain(exc):
+        link.args = tuple(
+            _secrecy.hide(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
+        )
+
+
 def name(exc: BaseException) -> str:
-    """Give library, class and message in a line."""
+    """Give library, class and message in a few words."""
     library = type(exc).__module__.partition(".")[0]
     title = type(exc).__name__ if library == "builtins" else f"{library}.{type(exc).__name__}"
-    return f"{title}: {exc}" if str(exc) else title
+    return f"{title}: {exc}".rstrip(". ") if str(exc) else title

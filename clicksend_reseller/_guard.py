@@ -6,7 +6,6 @@ the first byte leaves, and there is no way back from `sent`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine, Mapping
@@ -17,9 +16,10 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import attrs
 
-from clicksend_reseller._shield import run_whole
+from clicksend_reseller._shield import run_whole, run_within
 from clicksend_reseller._wire import refusal
 from clicksend_reseller.errors import (
+    APIResponseError,
     APIStatusError,
     JournalError,
     KeyReusedError,
@@ -157,6 +157,7 @@ class TransferGuard:
         self._round = 1
         self._attempt = uuid.uuid4().hex
         self._claimed = False
+        self._claim_in_doubt = False
 
     async def open(self) -> TransferReceipt | None:
         """Record the transfer; give the receipt if it has been made before.
@@ -166,7 +167,7 @@ class TransferGuard:
             TransferOutcomeUnknownError: it was sent before and nobody knows.
             APIStatusError: it was refused before.
         """
-        entry = await self._step(self._journal.intend(self._transfer, realm=self._realm))
+        entry = await self._step(self._intend())
         self._compare(entry)
         self._round = entry.round
         match entry.state:
@@ -202,35 +203,38 @@ class TransferGuard:
 
     async def give_up(self, error: ResellerError | None, *, left: bool) -> None:
         """Record how a claimed attempt ended without success."""
-        if not self._claimed:
-            return
-        if not left:
+        if self._claim_in_doubt:
+            # It may be on record all the same, and would then stay `sent` for a person to judge.
+            await self._settle_if_open(TransferState.REJECTED, response_msg=NOT_SENT)
+        elif self._claimed and not left:
             await self._settle(TransferState.REJECTED, response_msg=NOT_SENT)
-        elif isinstance(error, APIStatusError) and error.outcome is Outcome.REJECTED:
-            await self._settle(
-                TransferState.REJECTED,
-                status_code=error.status_code,
-                response_code=error.response_code,
-                response_msg=error.response_msg,
-            )
-        else:
-            await self._settle(TransferState.UNKNOWN, response_msg=str(error or "cut off"))
+        elif self._claimed:
+            await self._settle(_end_of(error), **_said(error))
 
     async def withdraw(self) -> None:
         """Leave no work behind under a minted key that nothing was sent for."""
         if self._minted and not self._claimed:
-            await self._settle(TransferState.REFUTED, response_msg=NOT_SENT)
+            await self._settle_if_open(TransferState.REFUTED, response_msg=NOT_SENT)
 
     @property
     def claimed(self) -> bool:
-        """This attempt won the right to send, so no other may follow it."""
-        return self._claimed
+        """This attempt won the right to send, or may have, so no other may follow it."""
+        return self._claimed or self._claim_in_doubt
+
+    async def _intend(self) -> JournalEntry:
+        return await self._journal.intend(self._transfer, realm=self._realm)
 
     async def _claim(self) -> None:
         # Within the step, so that a claim is known of even if its task was cancelled meanwhile.
-        self._claimed = await self._journal.claim(
-            self.key, self._round, realm=self._realm, attempt=self._attempt
-        )
+        self._claim_in_doubt = True
+        try:
+            self._claimed = await self._journal.claim(
+                self.key, self._round, realm=self._realm, attempt=self._attempt
+            )
+        except UnsettledTransferError:
+            self._claim_in_doubt = False
+            raise
+        self._claim_in_doubt = False
 
     def _compare(self, entry: JournalEntry) -> None:
         wanted = (self._transfer.client_user_id, self._transfer.amount, self._transfer.currency)
@@ -256,7 +260,7 @@ class TransferGuard:
 
     def _unknown(self, entry: JournalEntry) -> TransferOutcomeUnknownError:
         return TransferOutcomeUnknownError(
-            f"the journal has the key {self.key!r} as {entry.state.value!r}; nothing was sent now",
+            f"the journal has it on record as {entry.state.value!r}",
             client_user_id=self._transfer.client_user_id,
             amount=self._transfer.amount,
             currency=self._transfer.currency,
@@ -286,21 +290,27 @@ class TransferGuard:
             ) from exc
 
     async def _settle(self, state: TransferState, **details: Unpack[_Details]) -> None:
+        if not await self._settle_if_open(state, **details):
+            _logger.error(
+                "the transfer with key %r ended as %r, but its round was settled before",
+                self.key,
+                state.value,
+            )
+
+    async def _settle_if_open(self, state: TransferState, **details: Unpack[_Details]) -> bool:
         """Write down the end; a journal that fails now must not hide what happened."""
-        step = self._journal.settle(self.key, self._round, self._attempt, state, **details)
         try:
-            if not await run_whole(asyncio.wait_for(step, SETTLE_SECONDS)):
-                _logger.error(
-                    "the transfer with key %r ended as %r, but its round was settled before",
-                    self.key,
-                    state.value,
-                )
+            return await run_whole(run_within(SETTLE_SECONDS, self._write_down(state, details)))
         except Exception:
             _logger.exception(
                 "the transfer with key %r ended as %r, but the journal could not record it",
                 self.key,
                 state.value,
             )
+            return True
+
+    async def _write_down(self, state: TransferState, details: _Details) -> bool:
+        return await self._journal.settle(self.key, self._round, self._attempt, state, **details)
 
 
 def open_guard(
@@ -315,6 +325,27 @@ def open_guard(
         )
     transfer = Transfer(idempotency_key=key or f"auto-{uuid.uuid4().hex}", **body)
     return TransferGuard(journal, transfer, realm=realm, minted=key is None)
+
+
+def _end_of(error: ResellerError | None) -> TransferState:
+    refused = isinstance(error, APIStatusError) and error.outcome is Outcome.REJECTED
+    return TransferState.REJECTED if refused else TransferState.UNKNOWN
+
+
+def _said(error: ResellerError | None) -> _Details:
+    match error:
+        case APIStatusError():
+            return {
+                "status_code": error.status_code,
+                "response_code": error.response_code,
+                "response_msg": error.response_msg,
+            }
+        case APIResponseError():
+            return {"status_code": error.status_code, "response_msg": error.message}
+        case ResellerError():
+            return {"response_msg": error.message}
+        case None:
+            return {"response_msg": "cut off"}
 
 
 def _words(client_user_id: int, amount: int, currency: str) -> str:

@@ -20,10 +20,7 @@ def rate_limit(headers: Mapping[str, str], *, now: datetime) -> RateLimit | None
         headers: names in lower case.
         now: when the answer came.
     """
-    limit, remaining, reset = (
-        _seconds(headers.get(f"x-ratelimit-{name}", headers.get(f"ratelimit-{name}", "")))
-        for name in ("limit", "remaining", "reset")
-    )
+    limit, remaining, reset = (_rate(headers, name) for name in ("limit", "remaining", "reset"))
     if limit is remaining is reset is None:
         return None
     return RateLimit(
@@ -34,14 +31,24 @@ def rate_limit(headers: Mapping[str, str], *, now: datetime) -> RateLimit | None
     )
 
 
-def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+def retry_after(headers: Mapping[str, str], *, now: datetime, limited: bool) -> float | None:
     """Read how long the API asks to wait, in seconds: digits or an HTTP date, nothing else.
 
-    Where there is no Retry-After, ratelimit-reset says the same (L).
+    Args:
+        headers: names in lower case.
+        now: when the answer came.
+        limited: the answer is a 429, where ratelimit-reset says the same (L). It stands on every
+            other answer too, and asks for nothing there.
     """
-    value = headers.get("retry-after", headers.get("ratelimit-reset", "")).strip()
+    value = headers.get("retry-after", "").strip()
     seconds = _seconds(value)
-    return _until(value, now) if seconds is None else seconds
+    if seconds is None:
+        seconds = _until(value, now)
+    return _rate(headers, "reset") if seconds is None and limited else seconds
+
+
+def _rate(headers: Mapping[str, str], name: str) -> float | None:
+    return _seconds(headers.get(f"x-ratelimit-{name}", headers.get(f"ratelimit-{name}", "")))
 
 
 def _seconds(value: str) -> float | None:

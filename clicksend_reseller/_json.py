@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeGuard, cast
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+
+# 2 MiB of tiny objects or fractions take 50 MB; the largest real page has a tenth of this.
+_MOST_VALUES = 100_000
+_SHORTEST_WITH_MORE = 300_000  # bytes: a page of 100 accounts is shorter and is not counted
+_LONGEST_FRACTION = 100
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -25,18 +30,21 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
     Only that level is walked in Python: the standard library's hook for pairs would be called
     for every object inside. Numbers with a fraction are Decimals; NaN and Infinity are no JSON.
+    An answer that would not fit into memory as Python objects is refused before it is parsed.
 
     Raises:
         ValueError: this is no such object.
         RecursionError: it nests too deeply.
     """
+    if len(content) > _SHORTEST_WITH_MORE and sum(map(content.count, b",[{")) > _MOST_VALUES:
+        raise ValueError(f"it holds more than {_MOST_VALUES} values")
     text = content.decode()
     fields: dict[str, Any] = {}
     at = _expect(text, _skip(text, 0), "{")
     while True:
         key, at = _decode(text, at)
         if type(key) is not str or key in fields:
-            raise ValueError(f"the key {key!r:.50} is no string or stands twice")
+            raise ValueError(f"a key before character {at} is no string or stands twice")
         fields[key], at = _decode(text, _expect(text, _skip(text, at), ":"))
         at = _skip(text, at)
         if not text.startswith(",", at):
@@ -51,7 +59,17 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant).raw_decode
+def _fraction(number: str) -> Decimal:
+    # A million digits take 16 MB to look at, and an exponent can be too large for Decimal itself.
+    if len(number) > _LONGEST_FRACTION:
+        raise ValueError(f"a number has more than {_LONGEST_FRACTION} characters")
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        raise ValueError("a number is out of range") from None
+
+
+_decode = json.JSONDecoder(parse_float=_fraction, parse_constant=_refuse_constant).raw_decode
 
 
 def _skip(text: str, at: int) -> int:

@@ -197,7 +197,8 @@ def _complete(fields: AccountFields) -> Mapping[str, Any]:
 
 
 def _filled(name: str, value: str | Secret) -> str | Secret:
-    text = to_secret(value).get_secret_value()
-    if not text.strip():
+    if not isinstance(value, str | Secret):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not to_secret(value).get_secret_value().strip():
         raise ValueError(f"{name} is empty, and the API requires it")
     return value

@@ -37,6 +37,16 @@ def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> N
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 
+def _whole(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{attribute.name} must be an int, not {value!r}")
+
+
+def _yes_or_no(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:  # noqa: FBT001 - attrs calls it
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How patiently a client repeats what may be repeated. Times in seconds.
@@ -52,11 +62,11 @@ class RetryPolicy:
             word that it did nothing, which no one has confirmed. No effect with a journal.
     """
 
-    max_retries: int = attrs.field(default=3, validator=_not_negative)
+    max_retries: int = attrs.field(default=3, validator=[_not_negative, _whole])
     base_delay: float = attrs.field(default=0.5, validator=_not_negative)
     max_delay: float = attrs.field(default=8.0, validator=_not_negative)
     max_retry_after: float = attrs.field(default=60.0, validator=_not_negative)
-    resend_rate_limited_transfers: bool = False
+    resend_rate_limited_transfers: bool = attrs.field(default=False, validator=_yes_or_no)
 
 
 def may_repeat(

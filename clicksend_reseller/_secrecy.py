@@ -16,31 +16,48 @@ EXCERPT_LENGTH = 200
 # Masking a short value would mangle prose: with "k" masked, "taken" becomes "ta***en".
 _SHORTEST_MASKED_VALUE = 8
 
-# How deep an unknown field may nest; deeper is nobody's data, and would exhaust the stack.
+# How deep an unknown field is kept; deeper is nobody's data, and would exhaust the stack.
 _DEEPEST = 64
+
+# Longer ones are not remembered: they are a server's mischief, and would stay in memory.
+_LONGEST_KNOWN_NAME = 64
 
 _TELLING = r"(?:api[_-]?key|passw|pwd|token|secret|credential|authorization|private[_-]?key)"
 _TELLING_NAME = re.compile(_TELLING, re.IGNORECASE)
+_QUOTE = r"(?:\\++[\"']|&quot;|&\#0?39;)"  # as a string in a string or a page of HTML holds it
+# Possessive, and only from the start of a word: a text of "tokentoken…" is else cubic work.
 _TELLING_PAIR = re.compile(
-    rf"""(["']?[\w-]*{_TELLING}[\w-]*["']?\s*[:=]\s*)  # a name and its sign
-         ("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,&;}}\]<]+)  # a value, perhaps cut off
+    rf"""
+    (
+      (?<![\w-]) (?=[\w-]*?{_TELLING}) [\w-]++  # a name
+      (?:["']|{_QUOTE})?+ \s*+ (?:=?>|[:=]) \s*+  # and its sign
+    )
+    (?:  # a value, perhaps cut off
+      "(?:[^"\\]|\\.)*+"?+
+    | '(?:[^'\\]|\\.)*+'?+
+    | {_QUOTE}.*?(?:{_QUOTE}|\Z)
+    | [\[{{].*  # it has names of its own inside: hide the rest
+    | (?:(?:basic|bearer)\s++)?+[^\s,&;}}\]<]++
+    )
     """,
-    re.IGNORECASE | re.VERBOSE,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
 
-@lru_cache(maxsize=512)
 def tells_a_secret(name: str) -> bool:
     """Tell whether values under this name are secrets."""
+    return _is_telling(name) if len(name) <= _LONGEST_KNOWN_NAME else _looks_telling(name)
+
+
+def _looks_telling(name: str) -> bool:
     return _TELLING_NAME.search(name) is not None
 
 
-def conceal(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Wrap what stands under a telling name, at any depth.
+_is_telling = lru_cache(maxsize=512)(_looks_telling)
 
-    Raises:
-        ValueError: the fields nest too deeply to be looked through.
-    """
+
+def conceal(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap what stands under a telling name, at any depth; what nests too deeply becomes None."""
     return {
         name: _concealed(value, hidden=tells_a_secret(name), depth=1)
         for name, value in fields.items()
@@ -49,7 +66,7 @@ def conceal(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _concealed(value: Any, *, hidden: bool, depth: int) -> Any:
     if depth > _DEEPEST:
-        raise ValueError(f"an unknown field nests more than {_DEEPEST} deep")
+        return None
     if _json.is_object(value):
         return {
             name: _concealed(item, hidden=hidden or tells_a_secret(name), depth=depth + 1)
@@ -64,9 +81,9 @@ def _concealed(value: Any, *, hidden: bool, depth: int) -> Any:
 
 def hide(text: str, secrets: Iterable[str]) -> str:
     """Mask the known secrets of a call in a text that a server or a library wrote."""
-    for secret in secrets:
-        for form in _forms(secret):
-            text = text.replace(form, MASK)
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(form, MASK)
     return text
 
 
@@ -84,8 +101,9 @@ def printable(text: str) -> str:
     return "".join(shown)[:EXCERPT_LENGTH]
 
 
-def _forms(secret: str) -> tuple[str, ...]:
+def _forms(secret: str) -> set[str]:
+    """Give a secret as it is and as JSON writes it; PHP escapes the slash too."""
     if len(secret) < _SHORTEST_MASKED_VALUE:
-        return ()
-    quoted = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    return tuple(dict.fromkeys((secret, *quoted)))
+        return set()
+    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return forms | {form.replace("/", r"\/") for form in forms}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import sys
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -19,8 +19,10 @@ LONGEST_JOURNALED_TIMEOUT = 120.0
 
 _PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 _URL = re.compile(r"[!-~]+", re.ASCII)
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 @attrs.frozen(kw_only=True)
@@ -40,13 +42,11 @@ def credentials(username: str | None, api_key: str | Secret | None) -> Credentia
     name = _given("username", username, "CLICKSEND_USERNAME")
     if ":" in name:
         raise ConfigurationError(f"username {name!r} has a colon, which HTTP Basic cannot send")
-    if api_key is None:
-        return Credentials(
-            username=name, api_key=Secret(_given("api_key", None, "CLICKSEND_API_KEY"))
-        )
     try:
-        secret = to_secret(api_key)
-        _given("api_key", secret.get_secret_value(), "CLICKSEND_API_KEY")
+        given = None if api_key is None else to_secret(api_key).get_secret_value()
+        secret = to_secret(_given("api_key", given, "CLICKSEND_API_KEY"))
+    except ConfigurationError:
+        raise
     except ValueError as exc:
         raise ConfigurationError(f"api_key: {exc}") from None
     return Credentials(username=name, api_key=secret)
@@ -54,6 +54,9 @@ def credentials(username: str | None, api_key: str | Secret | None) -> Credentia
 
 def base_url(value: str | None) -> str:
     """Take the base URL from the argument, else from the environment, else the live one.
+
+    Returns:
+        One spelling of it: a journal's keys hold for one base URL, however it was written.
 
     Raises:
         ConfigurationError: not https (http for loopback hosts only), or more than scheme, host,
@@ -66,7 +69,7 @@ def base_url(value: str | None) -> str:
         # Userinfo may be a secret: the URL is not shown where it has any.
         shown = "base_url" if "@" in url else f"base_url {url!r}"
         raise ConfigurationError(f"{shown} {fault}")
-    return url.rstrip("/")
+    return _one_spelling(urlsplit(url))
 
 
 def seconds(name: str, value: float) -> float:
@@ -77,7 +80,7 @@ def seconds(name: str, value: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value <= sys.float_info.max:
         raise ConfigurationError(f"{name} must be more than 0 seconds, not {value!r}")
     return float(value)
 
@@ -130,7 +133,15 @@ def _given(name: str, value: str | None, variable: str) -> str:
     return found
 
 
+def _one_spelling(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
+
+
 def _fault_of(url: str) -> str:
+    if not url:
+        return "is empty"
     if not _URL.fullmatch(url) or "\\" in url:
         return "has spaces, backslashes or characters that are not ASCII"
     try:
@@ -155,6 +166,6 @@ def _fault_of_host(parts: SplitResult) -> str:
         return "has no host that can be used"
     if parts.scheme == "http" and host not in _LOOPBACK:
         return "must begin with https://, because credentials and money travel there"
-    if ".." in parts.path.split("/"):
-        return "has .. in its path"
+    if not {".", ".."}.isdisjoint(parts.path.split("/")):
+        return "has . or .. in its path"
     return ""

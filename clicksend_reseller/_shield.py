@@ -10,10 +10,17 @@ T = TypeVar("T")
 Owner = TypeVar("Owner")
 
 
+class StepCutError(RuntimeError):
+    """A step was cancelled from within, and nobody had cancelled its caller."""
+
+
 async def run_whole(step: Coroutine[Any, Any, T]) -> T:
     """Run a step to its end even if this task is cancelled meanwhile, then be cancelled.
 
     Cut in two, a step of a journal's left its SQLite file locked for minutes.
+
+    Raises:
+        StepCutError: the step cancelled itself; that must not look as if the caller were.
     """
     task = asyncio.ensure_future(step)
     cancelled: asyncio.CancelledError | None = None
@@ -22,11 +29,33 @@ async def run_whole(step: Coroutine[Any, Any, T]) -> T:
             await asyncio.wait({task})
         except asyncio.CancelledError as exc:
             cancelled = exc
-    if cancelled is None:
+    if cancelled is not None:
+        _see_to(task)
+        raise cancelled
+    if task.cancelled():
+        raise StepCutError("it was cancelled from within")
+    return task.result()
+
+
+async def run_within(seconds: float, step: Coroutine[Any, Any, T]) -> T:
+    """Run a step for so long at most; then it is cancelled and, should it resist, left behind.
+
+    Raises:
+        TimeoutError: it was too slow.
+    """
+    task = asyncio.ensure_future(step)
+    await asyncio.wait({task}, timeout=seconds)
+    if task.done():
         return task.result()
+    task.cancel()
+    task.add_done_callback(_see_to)
+    raise TimeoutError(f"not done within {seconds:g} s")
+
+
+def _see_to(task: asyncio.Task[Any]) -> None:
+    """Look at a result for the one who would have, or asyncio complains that nobody has."""
     if not task.cancelled():
-        task.exception()  # seen here, for the one who would have seen it is gone
-    raise cancelled
+        task.exception()
 
 
 class Apart(Generic[Owner]):
@@ -62,6 +91,5 @@ class Apart(Generic[Owner]):
 
     def _retire(self, task: asyncio.Task[Any]) -> None:
         owner = self._owners.pop(task)
-        if not task.cancelled():
-            task.exception()  # seen here, or asyncio complains that nobody has
+        _see_to(task)
         self._ended(task, owner)

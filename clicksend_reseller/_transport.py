@@ -63,7 +63,6 @@ class HTTPClient(Protocol):
         *,
         content: AsyncIterable[bytes] | None,
         headers: Mapping[str, str],
-        timeout: float | None,
         extensions: Mapping[str, Any],
     ) -> Any:
         """Build a request; the content's length is among the headers."""
@@ -121,6 +120,7 @@ class Transport:
             # A foreign transport may raise anything, and the error must still say what is known.
             if answer is not None and answer.status == 429:
                 return answer
+            _faults.hush(exc, self.secrets)
             raise self._translated(exc, body, seconds) from exc
 
     def _request(self, operation: Operation[Any], body: OneShotBody | None, seconds: float) -> Any:
@@ -130,14 +130,19 @@ class Transport:
                 "Content-Type": "application/json",
                 "Content-Length": str(len(body)),
             }
+        # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
+        # that never left is told by the library from one that got no answer.
+        to_connect = 0.95 * seconds
         query = "&".join(f"{name}={value:d}" for name, value in operation.query.items())
         return self._client.build_request(
             operation.method,
             f"{self._base_url}{operation.path}{'?' if query else ''}{query}",
             content=body,
             headers=headers,
-            timeout=seconds,
-            extensions={_FRESH: operation.needs_fresh_connection},
+            extensions={
+                _FRESH: operation.needs_fresh_connection,
+                "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
+            },
         )
 
     def _translated(
@@ -147,9 +152,10 @@ class Transport:
             return body.refusal
         unsent = _faults.is_unsent(exc) if body is None else not body.left
         cls = APITimeoutError if _faults.is_late(exc) else APIConnectionError
-        fact = f"no answer within {seconds:g} s" if type(exc) is TimeoutError else _faults.name(exc)
+        fact = "nothing could be sent" if unsent else "no answer came"
+        said = f"within {seconds:g} s" if type(exc) is TimeoutError else f"({_faults.name(exc)})"
         return cls(
-            _secrecy.printable(_secrecy.hide(fact, self.secrets)),
+            _secrecy.printable(f"{fact} {said}"),
             outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
             permanent=_faults.is_permanent(exc),
         )
@@ -287,7 +293,7 @@ class _Direct:
                 url=_core_url(request),
                 headers=request.headers.raw,
                 content=cast("AsyncIterable[bytes]", request.stream),
-                extensions=cast("dict[str, Any]", request.extensions),
+                extensions=request.extensions,
             )
         )
         return httpx.Response(

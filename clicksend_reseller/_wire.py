@@ -7,7 +7,7 @@ sure a line is: D documented, L reported from live calls, G a guess.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -109,10 +109,14 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class _Envelope:
-    """The four words round every answer (D)."""
+    """The four words round every answer (D).
+
+    Attributes:
+        http_code: the HTTP status where the answer says none; 0 where it cannot be read.
+    """
 
     code: str
-    http_code: int | None
+    http_code: int
     message: str
     rest: Mapping[str, Any] = attrs.field(repr=False)
 
@@ -141,7 +145,7 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
         refuse.by_status(flaw)
     if envelope is None:
         refuse.as_unreadable(flaw)
-    if envelope.code != "SUCCESS" or not _is_success(envelope.http_code):
+    if envelope.code != "SUCCESS" or not 200 <= envelope.http_code <= 299:
         refuse.by_envelope()
     reader = cast("Callable[[Operation[Any], _Envelope], T]", _READERS[operation.returns])
     try:
@@ -152,10 +156,6 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
 
 def _revealed(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, Secret) else value
-
-
-def _is_success(http_code: int | None) -> bool:
-    return http_code is None or 200 <= http_code <= 299
 
 
 # --- bytes to envelope
@@ -175,10 +175,10 @@ def _open(answer: Answer) -> tuple[_Envelope | None, str]:
         code = str(code)
     if type(code) is not str or not code:
         return None, "the answer has no response_code"
-    message = fields.get("response_msg")
+    message, http_code = fields.get("response_msg"), fields.get("http_code")
     return _Envelope(
         code=code,
-        http_code=_hooks.read_int(fields.get("http_code")),
+        http_code=answer.status if http_code is None else _hooks.read_int(http_code) or 0,
         message=message if type(message) is str else "",
         rest=fields,
     ), ""
@@ -202,26 +202,27 @@ class _Refusal:
             self._refused(_BY_CODE[code], Outcome.REJECTED)
         if status == 429:
             self._refused(RateLimitError, Outcome.REJECTED)
+        if 300 <= status <= 399:
+            self.as_unreadable("a redirect, never followed", permanent=True)
         if self.answer.flaw:
             self.as_unreadable(flaw)
         if 500 <= status <= 599:
             self._refused(ServerError, Outcome.UNKNOWN)
         if 400 <= status <= 499:
             self._refused(_class_for(code, status), self._outcome_of_4xx())
-        moved = 300 <= status <= 399
-        self.as_unreadable("a redirect, never followed" if moved else flaw, permanent=moved)
+        self.as_unreadable(flaw or "no status that HTTP knows")
 
     def by_envelope(self) -> NoReturn:
         """A 2xx with an error inside (G)."""
-        inner = cast("_Envelope", self.envelope).http_code or self.answer.status
+        inner = cast("_Envelope", self.envelope).http_code
         cls = _class_for(self._code, inner)
         if self._code == "SUCCESS":
-            self.as_unreadable(f"success beside an inner http_code of {inner}")
+            self.as_unreadable(f"success beside an inner http_code of {inner or 'no number'}")
         if issubclass(cls, ServerError):
             self._refused(cls, Outcome.UNKNOWN)
         if self._code in _BY_CODE or (400 <= inner <= 499 and inner != 408):
             self._refused(cls, Outcome.REJECTED)
-        self.as_unreadable(f"an unknown response_code {self._code!r:.50}")
+        self.as_unreadable(f"an unknown response_code {self._hidden(self._code)!r:.50}")
 
     def as_unreadable(self, flaw: str, *, permanent: bool = False) -> NoReturn:
         raise APIResponseError(
@@ -251,20 +252,24 @@ class _Refusal:
 
     def _refused(self, cls: type[APIStatusError], outcome: Outcome) -> NoReturn:
         envelope = self.envelope
-        message = self._hidden(envelope.message) if envelope else ""
-        errors = dict(_field_errors(envelope.rest)) if envelope else {}
-        code = self._hidden(self._code)[:100] if envelope else None
-        said = f" {code}: {_secrecy.printable(message[:200])!r}" if code else self._with_excerpt("")
-        fields = f" (fields: {', '.join(sorted(map(repr, errors))[:10])})" if errors else ""
+        fact, code, message, errors = self._with_excerpt(""), None, "", {}
+        if envelope is not None:
+            code = self._hidden(envelope.code)[:100]
+            message = self._hidden(envelope.message)[:_LONGEST_MESSAGE]
+            errors = {
+                self._hidden(field): tuple(map(self._hidden, messages))
+                for field, messages in _field_errors(envelope.rest)
+            }
+            fact = _in_words(self.answer.status, code, message, errors)
         raise cls(
-            f"HTTP {self.answer.status}{said}{fields}" if code else f"{said}",
+            fact,
             status_code=self.answer.status,
             response_code=code,
-            response_msg=message[:_LONGEST_MESSAGE],
-            field_errors={
-                field: tuple(map(self._hidden, messages)) for field, messages in errors.items()
-            },
-            retry_after=_headers.retry_after(self.answer.headers, now=datetime.now(UTC)),
+            response_msg=message,
+            field_errors=errors,
+            retry_after=_headers.retry_after(
+                self.answer.headers, now=datetime.now(UTC), limited=issubclass(cls, RateLimitError)
+            ),
             outcome=outcome,
         )
 
@@ -289,11 +294,17 @@ class _Refusal:
 def refusal(status: int, code: str | None, message: str) -> APIStatusError:
     """Make the error of a refusal that is on record."""
     return _class_for(code or "", status)(
-        f"HTTP {status} {code}: {_secrecy.printable(message)!r}",
+        _in_words(status, code or "no response_code", message, ()),
         status_code=status,
         response_code=code,
         response_msg=message,
     )
+
+
+def _in_words(status: int, code: str, message: str, fields: Iterable[str]) -> str:
+    names = ", ".join(f"{name!r:.50}" for name in sorted(fields)[:10])
+    shown = f" (fields: {names})" if names else ""
+    return f"HTTP {status} {_secrecy.printable(code)}: {message[:200]!r}{shown}"
 
 
 def _class_for(code: str, status: int) -> type[APIStatusError]:

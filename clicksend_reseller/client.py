@@ -265,7 +265,7 @@ class AsyncResellerClient:
 
     @property
     def realm(self) -> str:
-        """Base URL and user name: a key used in one realm never answers for another."""
+        """Base URL and user name; a key used in one realm never answers for another."""
         return f"{self._base_url} as {self._username}"
 
     async def aclose(self) -> None:

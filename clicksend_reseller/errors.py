@@ -54,7 +54,7 @@ __all__ = [
 
 _MEANING = {
     Outcome.NOT_SENT: "nothing was sent",
-    Outcome.REJECTED: "the API refused it and changed nothing",
+    Outcome.REJECTED: "nothing was changed",
     Outcome.APPLIED: "the change was made: do not repeat it",
 }
 
@@ -73,9 +73,9 @@ class ResellerError(Exception):
         outcome: what is known of the call's effect.
         attempts: how many attempts began.
         permanent: True where the same call would meet the same fault, so it is not repeated.
+        advice: what to do next, where there is something to say; part of the text.
     """
 
-    #: What the caller can do, where that is the same for every error of a class.
     advice = ""
 
     def __init__(
@@ -99,8 +99,18 @@ class ResellerError(Exception):
         return str(self.args[0])
 
     def __str__(self) -> str:
-        fact = self.message if self.operation is None else f"{self.operation}: {self.message}"
+        subject = self._subject()
+        fact = f"{subject}: {self.message}" if subject else self.message
         return "; ".join(filter(None, (fact, _MEANING.get(self.outcome), self.advice)))
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.message!r}, operation={self.operation!r}, "
+            f"outcome={self.outcome.value!r}, attempts={self.attempts})"
+        )
+
+    def _subject(self) -> str:
+        return self.operation or ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, dict(self.__dict__))
@@ -257,7 +267,7 @@ class TransferOutcomeUnknownError(OutcomeUnknownError):
 
     advice = (
         "the credit may have been moved: do not send it again before you have checked; compare "
-        "the client's balance with what it was, or look at the transfer in the ClickSend dashboard"
+        "the client's balance with what it was, or look for the transfer in the ClickSend dashboard"
     )
 
     def __init__(
@@ -275,6 +285,13 @@ class TransferOutcomeUnknownError(OutcomeUnknownError):
         self.amount = amount
         self.currency = currency
         self.idempotency_key = idempotency_key
+
+    def _subject(self) -> str:
+        key = f" under the key {self.idempotency_key!r}" if self.idempotency_key else ""
+        return (
+            f"transfer of {self.amount} {self.currency} to client {self.client_user_id}{key}, "
+            f"{'sent once' if self.attempts else 'not sent this time'}"
+        )
 
 
 class JournalError(ResellerError):

@@ -116,11 +116,10 @@ def _comparable(value: str) -> bytes:
 
 def to_secret(value: str | Secret) -> Secret:
     """Wrap a plain string; a mask that was printed and copied is refused."""
-    if isinstance(value, Secret):
-        return value
-    if value == MASK:
+    secret = value if isinstance(value, Secret) else Secret(value)
+    if secret == Secret(MASK):
         raise ValueError("this is the mask of a secret, not the secret: pass the value itself")
-    return Secret(value)
+    return secret
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)  # the hooks' twin needs the bare layout
@@ -232,6 +231,11 @@ class Account:
     currency: Currency | None = None
     subaccount: Subaccount | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
+
+    @property
+    def currency_code(self) -> str | None:
+        """The short name of the currency, such as "AUD", None where it is not known."""
+        return None if self.currency is None else self.currency.currency_name_short
 
 
 class AccountChanges(TypedDict, total=False):

@@ -1,0 +1,23 @@
+"""How do tests make a client for a server of theirs?"""
+
+from clicksend_reseller import AccountFields, AsyncResellerClient, RetryPolicy
+from fault_server import FaultServer
+
+QUICK = RetryPolicy(base_delay=0.001, max_delay=0.005)
+
+FIELDS = AccountFields(
+    username="acme2",
+    password="open-sesame-please",
+    user_email="owner@acme2.test",
+    user_phone="+15005550002",
+    user_first_name="Ann",
+    user_last_name="Example",
+    account_name="Acme Two",
+    country="US",
+)
+
+
+def make_client(server: FaultServer, **options) -> AsyncResellerClient:
+    """Make a client that repeats quickly; options win over what tests usually want."""
+    defaults = {"base_url": server.url, "retry": QUICK}
+    return AsyncResellerClient("user", "key-of-the-tests", **{**defaults, **options})

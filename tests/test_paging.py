@@ -1,0 +1,850 @@
+import asyncio
+import gc
+import logging
+import random
+import sys
+import threading
+import tracemalloc
+import weakref
+from collections import Counter
+from contextlib import suppress
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clicksend_reseller.errors import APIConnectionError
+from clicksend_reseller.models import Account, AccountPage
+from clicksend_reseller.paging import AccountIterator, WalkReport
+
+
+def account(user_id):
+    """Make a client account; only its id matters here."""
+    return Account(
+        user_id=user_id, username=f"client{user_id}", balance=Decimal(0), active=True, banned=False
+    )
+
+
+class FakeList:
+    """The account list of a server: honest, unless told which words of an answer to replace.
+
+    `changes` are run one after each answer; `lies` are (a dict, or a function of the page that
+    gives one) put over each answer; `gates` are events that the answer to a page waits for.
+    """
+
+    def __init__(self, ids, *, cap=100, lies=None, changes=(), gates=None, delays=()):
+        self.ids = list(ids)
+        self.cap = cap
+        self.lies = lies or {}
+        self.changes = list(changes)
+        self.gates = gates or {}
+        self.delays = list(delays)
+        self.asked = []
+        self.cancelled = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.versions = []
+
+    async def __call__(self, page, limit):
+        self.asked.append((page, limit))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            for _ in range(self.delays.pop(0) if self.delays else 1):
+                await asyncio.sleep(0)
+            if page in self.gates:
+                await self.gates[page].wait()
+            return self.answer(page, limit)
+        except asyncio.CancelledError:
+            self.cancelled.append(page)
+            raise
+        finally:
+            self.in_flight -= 1
+
+    def answer(self, page, limit):
+        per_page = min(limit, self.cap)
+        self.versions.append(list(self.ids))
+        honest = AccountPage(
+            accounts=tuple(account(i) for i in self.ids[(page - 1) * per_page : page * per_page]),
+            total=len(self.ids),
+            per_page=per_page,
+            current_page=page,
+            last_page=-(-len(self.ids) // per_page),
+        )
+        if self.changes and (change := self.changes.pop(0)):
+            change(self.ids)
+        return attrs.evolve(honest, **(self.lies(page) if callable(self.lies) else self.lies))
+
+    @property
+    def pages_asked(self):
+        return [page for page, _ in self.asked]
+
+
+async def ids_of(walk):
+    """Walk to the end."""
+    return [each.user_id async for each in walk]
+
+
+async def collect(walk, seen):
+    """Keep what came, also when the walk fails."""
+    async for each in walk:
+        seen.append(each.user_id)
+
+
+async def take(walk, number):
+    """Ask for so many accounts and no more."""
+    return [(await anext(walk)).user_id for _ in range(number)]
+
+
+async def a_few_turns():
+    """Let the loop run whatever is ready."""
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+def tasks_left():
+    """Give the tasks beside the test's own."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+@pytest.fixture
+def complaints():
+    """What the loop's exception handler was told: unread errors, destroyed tasks."""
+    return []
+
+
+@pytest.fixture
+def listening(complaints):
+    """Listen to the running loop."""
+
+    def listen():
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+
+    return listen
+
+
+# -- in order, and how much is asked
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 1, 3, 8, 50])
+async def test_accounts_come_in_order_and_each_page_is_asked_once(prefetch):
+    """Whatever is fetched ahead, the walk gives the list as it stands."""
+    server = FakeList(range(45), cap=5)
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert list(range(45)) == await ids_of(walk)
+    assert [(page, 100) for page in range(1, 10)] == server.asked
+    assert not tasks_left()
+    assert walk.report == WalkReport(
+        pages=9,
+        accounts=45,
+        duplicates=0,
+        first_total=45,
+        total=45,
+        next_page=None,
+        complete=True,
+    )
+
+
+@pytest.mark.asyncio
+async def test_pages_come_in_order_when_answers_do_not():
+    """A later page that is answered first waits for its turn."""
+    gates = {page: asyncio.Event() for page in range(4, 9)}
+    walk = AccountIterator(FakeList(range(8), cap=1, gates=gates), prefetch=8)
+    assert await take(walk, 3) == [0, 1, 2]
+    rest = asyncio.create_task(ids_of(walk))
+    for page in range(8, 3, -1):
+        await a_few_turns()
+        assert not rest.done()
+        gates[page].set()
+    assert await rest == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.asyncio
+async def test_without_prefetch_no_page_is_asked_before_it_is_needed():
+    """The default wastes no request, wherever the caller stops."""
+    server = FakeList(range(10), cap=2)
+    walk = AccountIterator(server)
+    assert await take(walk, 2) == [0, 1]
+    await a_few_turns()
+    assert server.pages_asked == [1]
+    assert await take(walk, 1) == [2]
+    assert server.pages_asked == [1, 2]
+    assert server.most_in_flight == 1
+
+
+@pytest.mark.asyncio
+async def test_fetching_ahead_begins_with_one_page_and_doubles():
+    """Who stops on the first page wastes one request, and a long walk soon runs at full width."""
+    server = FakeList(range(30), cap=1)
+    walk = AccountIterator(server, prefetch=8)
+    reach = []
+    for _ in range(6):
+        await anext(walk)
+        await a_few_turns()
+        reach.append(max(server.pages_asked))
+    assert reach == [1 + 1, 2 + 2, 3 + 4, 4 + 8, 5 + 8, 6 + 8]
+
+
+@pytest.mark.asyncio
+async def test_a_held_walk_keeps_at_most_prefetch_pages():
+    """However long the caller holds one account, no more is fetched than was allowed."""
+    server = FakeList(range(30), cap=1)
+    walk = AccountIterator(server, prefetch=3)
+    assert list(range(10)) == await take(walk, 10)
+    for _ in range(20):
+        await a_few_turns()
+    assert list(range(1, 14)) == server.pages_asked
+    assert len(walk._fetches._tasks) == 3
+    assert server.most_in_flight <= 4
+
+
+@pytest.mark.asyncio
+async def test_the_page_being_waited_for_and_prefetch_more_are_in_flight():
+    """The waits overlap as far as the caller allows, and no further."""
+    gates = {page: asyncio.Event() for page in range(5, 31)}
+    server = FakeList(range(30), cap=1, gates=gates)
+    walk = AccountIterator(server, prefetch=4)
+    assert await take(walk, 4) == [0, 1, 2, 3]
+    waiting = asyncio.create_task(ids_of(walk))
+    await a_few_turns()
+    assert server.in_flight == 5
+    for gate in gates.values():
+        gate.set()
+    assert list(range(4, 30)) == await waiting
+    assert server.most_in_flight == 5
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 2])
+async def test_a_walk_begins_where_it_is_told(prefetch):
+    """With `start_page` the pages before it are neither asked for nor missed in the report."""
+    server = FakeList(range(10), cap=3)
+    walk = AccountIterator(server, start_page=3, prefetch=prefetch)
+    assert walk.report.next_page == 3
+    assert await ids_of(walk) == [6, 7, 8, 9]
+    assert server.pages_asked == [3, 4]
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_walk_that_begins_behind_the_end_gives_nothing():
+    """There is nothing from there on, and that is complete."""
+    walk = AccountIterator(FakeList(range(10), cap=3), start_page=9)
+    assert await ids_of(walk) == []
+    assert walk.report.complete
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"start_page": 0}, ValueError),
+        ({"start_page": -1}, ValueError),
+        ({"limit": 0}, ValueError),
+        ({"prefetch": -1}, ValueError),
+        ({"prefetch": True}, TypeError),
+        ({"start_page": True}, TypeError),
+        ({"limit": "100"}, TypeError),
+        ({"limit": 1.0}, TypeError),
+        ({"prefetch": None}, TypeError),
+    ],
+)
+def test_wrong_numbers_are_refused_at_once(wrong, error):
+    """Misuse is told where it is written, not at the first account."""
+    with pytest.raises(error, match=next(iter(wrong))):
+        AccountIterator(FakeList([]), **wrong)
+
+
+# -- servers that are not to be trusted
+
+
+@pytest.mark.asyncio
+async def test_an_empty_list_is_one_request():
+    """An empty list answers total 0 and last_page 0."""
+    server = FakeList([])
+    walk = AccountIterator(server, prefetch=4)
+    assert await ids_of(walk) == []
+    assert server.pages_asked == [1]
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_short_page_is_not_the_end():
+    """Only `last_page` or a page without rows ends a walk."""
+    rows = {1: (account(1),), 2: (account(2), account(3), account(4))}
+    server = FakeList(range(6), cap=3, lies=lambda page: {"accounts": rows[page]})
+    assert await ids_of(AccountIterator(server)) == [1, 2, 3, 4]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 3])
+async def test_a_last_page_that_is_too_large_ends_at_a_page_without_rows(prefetch):
+    """The rows count, and at most `prefetch` requests go past them."""
+    server = FakeList(range(6), cap=2, lies={"last_page": 1000})
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert list(range(6)) == await ids_of(walk)
+    assert 4 + prefetch >= max(server.pages_asked)
+    assert walk.report.complete
+    assert not tasks_left()
+
+
+@pytest.mark.asyncio
+async def test_a_last_page_that_is_too_small_is_reported(caplog):
+    """The walk ends where the server says, and the report says that it cannot be all."""
+    server = FakeList(range(6), cap=2, lies={"last_page": 2})
+    walk = AccountIterator(server, prefetch=3)
+    assert await ids_of(walk) == [0, 1, 2, 3]
+    assert server.pages_asked == [1, 2]
+    assert not walk.report.complete
+    assert [record.name for record in caplog.records] == ["clicksend_reseller"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("current_page", [0, 1, 99, None])
+async def test_the_page_asked_for_counts_not_the_one_answered(current_page):
+    """A wrong `current_page` neither ends a walk nor makes it endless."""
+    server = FakeList(range(6), cap=2, lies={"current_page": current_page})
+    walk = AccountIterator(server)
+    assert list(range(6)) == await ids_of(walk)
+    assert server.pages_asked == [1, 2, 3]
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_counts_nothing_is_walked_to_its_end():
+    """Without a single number the rows still say when it is over; completeness is unproven."""
+    lies = dict.fromkeys(["total", "per_page", "current_page", "last_page"])
+    walk = AccountIterator(FakeList(range(6), cap=2, lies=lies), prefetch=2)
+    assert list(range(6)) == await ids_of(walk)
+    assert (walk.report.first_total, walk.report.total) == (None, None)
+    assert not walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_total_that_is_missing_in_one_answer_is_no_change():
+    """Nothing said is nothing contradicted."""
+    server = FakeList(range(6), cap=2, lies=lambda page: {"total": None} if page == 2 else {})
+    walk = AccountIterator(server)
+    assert list(range(6)) == await ids_of(walk)
+    assert walk.report.complete
+    assert server.pages_asked == [1, 2, 3]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 4])
+async def test_a_server_that_answers_the_same_rows_for_ever_is_left(prefetch):
+    """A page that brings nothing but accounts already seen ends each of the two passes."""
+    same = (account(1), account(2))
+    server = FakeList([], lies={"accounts": same, "last_page": 10**9, "total": 10**9})
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert await ids_of(walk) == [1, 2]
+    assert 2 * (2 + prefetch) >= len(server.asked)
+    assert not walk.report.complete
+    assert not tasks_left()
+
+
+@pytest.mark.asyncio
+async def test_an_account_twice_in_one_page_comes_once():
+    """The first of the two rows stands."""
+    rows = (account(1), account(2), attrs.evolve(account(1), username="again"))
+    server = FakeList(range(2), lies={"accounts": rows})
+    assert [account(1), account(2)] == [each async for each in AccountIterator(server)]
+
+
+# -- a list that moves
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 3])
+async def test_an_account_created_in_front_is_found_and_none_comes_twice(prefetch, caplog):
+    """New rows push old ones into the next page: no repeats, and the new one comes last."""
+    server = FakeList(range(6), cap=2, changes=[lambda ids: ids.insert(0, 99)])
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert await ids_of(walk) == [0, 1, 2, 3, 4, 5, 99]
+    assert walk.report == WalkReport(
+        pages=8,
+        accounts=7,
+        duplicates=1,
+        first_total=6,
+        total=7,
+        next_page=None,
+        complete=True,
+    )
+    assert len(caplog.records) == 1
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+@pytest.mark.asyncio
+async def test_an_account_that_slips_into_a_page_already_read_is_found():
+    """A deletion pulls a row forward past the reader: only the changed total tells."""
+    server = FakeList(range(6), cap=2, changes=[lambda ids: ids.remove(0)])
+    walk = AccountIterator(server)
+    assert await ids_of(walk) == [0, 1, 3, 4, 5, 2]
+    assert server.pages_asked == [1, 2, 3, 1, 2, 3]
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_comes_twice_is_sign_enough():
+    """Rows that swap places leave the total as it was."""
+    server = FakeList(range(6), cap=2, changes=[lambda ids: ids.reverse()])
+    walk = AccountIterator(server)
+    assert sorted(await ids_of(walk)) == list(range(6))
+    assert walk.report.duplicates == 2
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_total_that_disagrees_by_itself_is_reported_and_not_chased(caplog):
+    """A second pass would meet the same rows: it is kept for rows that were seen to move."""
+    server = FakeList(range(6), cap=2, lies={"total": 7})
+    walk = AccountIterator(server)
+    assert list(range(6)) == await ids_of(walk)
+    assert server.pages_asked == [1, 2, 3]
+    assert not walk.report.complete
+    assert ["6 accounts met, 7 counted" in record.message for record in caplog.records] == [True]
+
+
+@pytest.mark.asyncio
+async def test_a_walk_begun_further_on_looks_for_nothing_again():
+    """It was not asked for the pages before, so it cannot tell what moved there."""
+    server = FakeList(range(9), cap=2, changes=[lambda ids: ids.insert(0, 99)])
+    walk = AccountIterator(server, start_page=2)
+    assert await ids_of(walk) == [2, 3, 4, 5, 6, 7, 8]
+    assert server.pages_asked == [2, 3, 4, 5]
+    assert not walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_never_stands_still_is_read_twice_and_no_more(caplog):
+    """The second pass is the last one, and the drift is logged once."""
+    new = iter(range(100, 200))
+    server = FakeList(range(6), cap=2, changes=[lambda ids: ids.insert(0, next(new))] * 50)
+    walk = AccountIterator(server)
+    seen = await ids_of(walk)
+    assert len(seen) == len(set(seen))
+    assert server.pages_asked.count(1) == 2
+    assert not walk.report.complete
+    assert len(caplog.records) == 1
+
+
+class _Moves:
+    """Changes that leave a trace: between two answers rows come, or go, or trade places."""
+
+    new_ids = iter(range(1000, 10**9))
+
+    @classmethod
+    def come(cls, places):
+        return lambda ids: [ids.insert(at % (len(ids) + 1), next(cls.new_ids)) for at in places]
+
+    @staticmethod
+    def go(places):
+        return lambda ids: [ids.pop(at % len(ids)) for at in places if ids]
+
+    @staticmethod
+    def trade(seed):
+        return lambda ids: random.Random(seed).shuffle(ids)
+
+
+places = st.lists(st.integers(0, 40), min_size=1, max_size=3)
+moves = st.lists(
+    st.none()
+    | st.builds(_Moves.come, places)
+    | st.builds(_Moves.go, places)
+    | st.builds(_Moves.trade, st.integers(0, 99)),
+    max_size=30,
+)
+sizes = st.integers(1, 7)
+delays = st.lists(st.integers(0, 5), max_size=30)
+numbers = st.none() | st.integers(-1, 60)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 25), st.tuples(sizes, sizes), st.integers(0, 4), moves, delays)
+def test_whoever_stays_is_met_once_or_the_walk_owns_up(rows, sizes, prefetch, changes, waits):
+    """No account twice; every account that was there throughout, or `complete` is False."""
+
+    async def walk_through():
+        cap, limit = sizes
+        server = FakeList(range(rows), cap=cap, changes=changes, delays=waits)
+        walk = AccountIterator(server, limit=limit, prefetch=prefetch)
+        seen = Counter(await ids_of(walk))
+        assert not tasks_left()
+        return server, walk.report, seen
+
+    server, report, seen = asyncio.run(walk_through())
+    ever = set().union(*server.versions)
+    stayed = ever.intersection(*server.versions)
+    assert not [user_id for user_id, times in seen.items() if times > 1]
+    assert seen.keys() <= ever
+    assert (report.accounts, report.next_page) == (len(seen), None)
+    if report.complete:
+        assert stayed <= seen.keys()
+    if not any(changes):
+        assert report.complete
+    assert len(server.asked) <= 2 * (len(ever) + 1 + prefetch)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.lists(st.integers(0, 12), max_size=5), max_size=12),
+    st.lists(st.tuples(numbers, numbers, numbers, numbers), min_size=1, max_size=6),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
+def test_no_answer_makes_a_walk_repeat_itself_or_go_on_for_ever(rows, lies, start_page, prefetch):
+    """Whatever rows and numbers a server makes up: no account twice, and soon an end."""
+
+    def lie(page):
+        names = ("total", "per_page", "current_page", "last_page")
+        made_up = [account(user_id) for user_id in (rows[page % len(rows)] if rows else [])]
+        return {"accounts": tuple(made_up), **dict(zip(names, lies[page % len(lies)], strict=True))}
+
+    async def walk_through():
+        server = FakeList([], lies=lie)
+        walk = AccountIterator(server, start_page=start_page, prefetch=prefetch)
+        seen = await ids_of(walk)
+        assert not tasks_left()
+        return server, seen
+
+    server, seen = asyncio.run(walk_through())
+    assert len(seen) == len(set(seen))
+    assert len(server.asked) <= 2 * (13 + 1 + prefetch)
+
+
+# -- errors
+
+
+def failing_at(server, page, error):
+    """Put an error in the place of one page."""
+
+    async def fetch(asked, limit):
+        answer = await server(asked, limit)
+        if asked == page:
+            raise error
+        return answer
+
+    return fetch
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 2, 8])
+async def test_an_error_keeps_what_came_before_and_names_the_page_to_go_on_from(prefetch):
+    """Nothing is lost: the walk and its continuation together give the list."""
+    server = FakeList(range(10), cap=2)
+    error = APIConnectionError("the server went away")
+    walk = AccountIterator(failing_at(server, 4, error), prefetch=prefetch)
+    seen: list[int] = []
+    with pytest.raises(APIConnectionError) as caught:
+        await collect(walk, seen)
+    assert caught.value is error
+    assert "start_page=4" in caught.value.__notes__[0]
+    assert list(range(6)) == seen
+    assert (walk.report.accounts, walk.report.next_page, walk.report.complete) == (6, 4, False)
+    assert not tasks_left()
+    rest = AccountIterator(server, start_page=4)
+    assert await ids_of(rest) == [6, 7, 8, 9]
+
+
+@pytest.mark.asyncio
+async def test_a_walk_that_failed_does_not_look_like_one_that_ended():
+    """Going on with it is an error, lest half a list pass for the whole."""
+    walk = AccountIterator(failing_at(FakeList(range(4), cap=2), 2, APIConnectionError("gone")))
+    with pytest.raises(APIConnectionError):
+        await ids_of(walk)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="start_page=2 and the same limit"):
+            await anext(walk)
+
+
+@pytest.mark.asyncio
+async def test_the_page_in_hand_is_the_one_to_resume_at():
+    """Whoever stops in the middle of a page gets the rest of it by beginning there again."""
+    walk = AccountIterator(FakeList(range(6), cap=2), prefetch=1)
+    resume = []
+    for _ in range(6):
+        await anext(walk)
+        resume.append((walk.report.accounts, walk.report.next_page))
+    assert resume == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)]
+
+
+@pytest.mark.asyncio
+async def test_the_error_of_a_page_never_reached_is_nobodys_business(listening, complaints):
+    """A page fetched ahead in vain neither raises nor is logged as never retrieved."""
+    listening()
+    server = FakeList(range(6), cap=2)
+    walk = AccountIterator(failing_at(server, 2, APIConnectionError("gone")), prefetch=1)
+    assert await take(walk, 2) == [0, 1]
+    await a_few_turns()
+    assert server.pages_asked == [1, 2]
+    del walk
+    gc.collect()
+    await a_few_turns()
+    assert complaints == []
+
+
+# -- one pass, one reader
+
+
+@pytest.mark.asyncio
+async def test_a_finished_walk_stays_finished():
+    """It is one-pass: a second loop over it gives nothing, closed or not."""
+    walk = AccountIterator(FakeList(range(3)))
+    assert await ids_of(walk) == [0, 1, 2]
+    assert await ids_of(walk) == []
+    await walk.aclose()
+    assert await ids_of(walk) == []
+    assert walk.report.complete
+
+
+@pytest.mark.asyncio
+async def test_pages_come_without_what_was_seen_before():
+    """The answers as they came, less the repeated rows; a page of repeats alone is left out."""
+    server = FakeList(range(6), cap=2, changes=[lambda ids: ids.insert(0, 99)])
+    walk = AccountIterator(server)
+    pages = [page async for page in walk.pages()]
+    expected = [(1, [0, 1]), (2, [2]), (3, [3, 4]), (4, [5]), (1, [99])]
+    assert expected == [(page.current_page, [a.user_id for a in page]) for page in pages]
+    assert (walk.report.pages, walk.report.accounts) == (8, 7)
+
+
+@pytest.mark.asyncio
+async def test_pages_keep_their_walk_alive():
+    """Who holds the pages alone still gets them all."""
+    server = FakeList(range(6), cap=1)
+    pages = AccountIterator(server, prefetch=2).pages()
+    gc.collect()
+    assert list(range(6)) == [page.accounts[0].user_id async for page in pages]
+    assert server.cancelled == []
+
+
+@pytest.mark.asyncio
+async def test_a_walk_gives_accounts_or_pages():
+    """Both from one walk would each lack what the other took."""
+    by_account = AccountIterator(FakeList(range(3)))
+    await anext(by_account)
+    with pytest.raises(RuntimeError, match="gives accounts"):
+        by_account.pages()
+    by_page = AccountIterator(FakeList(range(3)))
+    pages = by_page.pages()
+    with pytest.raises(RuntimeError, match="gives pages"):
+        await anext(by_page)
+    assert [each.user_id for each in await anext(pages)] == [0, 1, 2]
+
+
+@pytest.mark.asyncio
+async def test_two_tasks_cannot_wait_for_one_walk():
+    """The second is told; the first goes on unharmed."""
+    gates = {2: asyncio.Event()}
+    walk = AccountIterator(FakeList(range(4), cap=2, gates=gates), prefetch=1)
+    assert await take(walk, 2) == [0, 1]
+    first = asyncio.create_task(ids_of(walk))
+    await a_few_turns()
+    with pytest.raises(RuntimeError, match="another task waits"):
+        await anext(walk)
+    gates[2].set()
+    assert await first == [2, 3]
+
+
+# -- leaving
+
+
+@pytest.mark.asyncio
+async def test_leaving_through_async_with_leaves_no_task():
+    """When the block is over its fetches are over, not merely told to end."""
+    server = FakeList(range(9), cap=1, gates={page: asyncio.Event() for page in (4, 5, 6, 7)})
+    async with AccountIterator(server, prefetch=4) as walk:
+        async for each in walk:
+            if each.user_id == 2:
+                break
+        await a_few_turns()
+        assert server.in_flight == 4
+    assert not tasks_left()
+    assert sorted(server.cancelled) == [4, 5, 6, 7]
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_the_walk_in_the_middle_of_a_page():
+    """What was in hand is not given any more, and not counted."""
+    walk = AccountIterator(FakeList(range(6), cap=3))
+    assert await take(walk, 1) == [0]
+    await walk.aclose()
+    await walk.aclose()
+    with pytest.raises(RuntimeError, match="start_page=1"):
+        await anext(walk)
+    assert (walk.report.accounts, walk.report.next_page, walk.report.complete) == (1, 1, False)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 3])
+async def test_closing_from_another_task_is_no_cancellation_of_the_reader(prefetch):
+    """The reader was not cancelled, so it sees an error and no CancelledError."""
+    server = FakeList(range(9), cap=1, gates={4: asyncio.Event()})
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert await take(walk, 3) == [0, 1, 2]
+    reader = asyncio.create_task(ids_of(walk))
+    await a_few_turns()
+    await walk.aclose()
+    with pytest.raises(RuntimeError, match="start_page=4"):
+        await reader
+    assert not tasks_left()
+
+
+@pytest.mark.asyncio
+async def test_closing_while_the_walk_turns_back_leaves_no_task():
+    """The end of the first pass waits for a fetch that is slow to end; nothing follows it."""
+    cancelled, slow, gates = asyncio.Event(), asyncio.Event(), {3: asyncio.Event()}
+
+    async def fetch(page, limit):
+        try:
+            return await server(page, limit)
+        except asyncio.CancelledError:
+            cancelled.set()
+            await slow.wait()
+            raise
+
+    # The second answer says that page 2 is the last, while page 3 is on its way. Then it is late.
+    changes = [lambda ids: ids.__delitem__(slice(2))]
+    server = FakeList(range(6), cap=2, changes=changes, gates=gates)
+    walk = AccountIterator(fetch, prefetch=1)
+    reader = asyncio.create_task(ids_of(walk))
+    await asyncio.wait_for(cancelled.wait(), 5)
+    await walk.aclose()
+    gates[2] = asyncio.Event()
+    slow.set()
+    with pytest.raises(RuntimeError, match="start_page"):
+        await reader
+    assert not tasks_left()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("prefetch", [0, 3])
+async def test_cancelling_the_reader_passes_through_and_cancels_the_fetches(prefetch):
+    """CancelledError comes out as it went in, and no request goes on behind it."""
+    gates = {page: asyncio.Event() for page in range(4, 10)}
+    server = FakeList(range(9), cap=1, gates=gates)
+    walk = AccountIterator(server, prefetch=prefetch)
+    assert await take(walk, 3) == [0, 1, 2]
+    reader = asyncio.create_task(ids_of(walk))
+    await a_few_turns()
+    reader.cancel("by the caller")
+    with pytest.raises(asyncio.CancelledError, match="by the caller"):
+        await reader
+    assert not tasks_left()
+    assert list(range(4, 5 + prefetch)) == sorted(server.cancelled)
+    with pytest.raises(RuntimeError, match="start_page=4"):
+        await anext(walk)
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_that_is_cancelled_by_itself_is_an_error():
+    """No CancelledError reaches a reader whom nobody cancelled."""
+    walk = AccountIterator(failing_at(FakeList(range(4), cap=2), 2, asyncio.CancelledError()))
+    assert await take(walk, 2) == [0, 1]
+    with pytest.raises(RuntimeError, match="start_page=2"):
+        await anext(walk)
+
+
+@pytest.mark.asyncio
+async def test_dropping_a_walk_cancels_its_fetches(listening, complaints):
+    """A plain `break` leaves no task: none of them keeps the iterator alive."""
+    listening()
+    server = FakeList(range(9), cap=1, gates={page: asyncio.Event() for page in range(4, 9)})
+    gc.disable()  # reference counting alone has to do it
+    try:
+        async for each in AccountIterator(server, prefetch=4):
+            if each.user_id == 2:
+                break
+    finally:
+        gc.enable()
+    await a_few_turns()
+    assert not tasks_left()
+    assert sorted(server.cancelled) == [4, 5, 6, 7]
+    assert complaints == []
+
+
+@pytest.mark.asyncio
+async def test_an_error_in_the_body_of_the_loop_drops_the_walk_as_well():
+    """The exception that is on its way holds no fetch."""
+    server = FakeList(range(9), cap=1, gates={2: asyncio.Event()})
+    with suppress(ZeroDivisionError):
+        async for each in AccountIterator(server, prefetch=4):
+            each.user_id / 0
+    await a_few_turns()
+    assert not tasks_left()
+
+
+@pytest.mark.asyncio
+async def test_the_garbage_collector_may_drop_a_walk_in_any_thread():
+    """The fetches are cancelled in their own loop, awake or asleep."""
+    server = FakeList(range(9), cap=1, gates={2: asyncio.Event()})
+    held = [AccountIterator(server, prefetch=1)]
+    assert await take(held[0], 1) == [0]
+    await a_few_turns()
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    await a_few_turns()
+    assert server.cancelled == [2]
+    assert server.in_flight == 0
+
+
+def test_a_walk_may_outlive_its_loop(monkeypatch, caplog):
+    """Dropped after its loop was closed, it has nothing to cancel and says nothing."""
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+
+    async def begin():
+        server = FakeList(range(9), cap=1, gates={3: asyncio.Event()})
+        failing = failing_at(server, 4, APIConnectionError("gone"))
+        walk = AccountIterator(failing, prefetch=2)
+        assert await take(walk, 2) == [0, 1]
+        await a_few_turns()
+        return walk
+
+    walk = asyncio.run(begin())
+    gone = weakref.ref(walk)
+    del walk
+    gc.collect()
+    assert gone() is None
+    assert raised == []
+    assert caplog.records == []
+
+
+# -- size
+
+
+@pytest.mark.asyncio
+async def test_a_hundred_thousand_accounts_take_no_more_memory_than_their_ids():
+    """Pages are let go as they are read: only the ids stay, to tell repeats by."""
+    total = 100_000
+
+    async def fetch(page, limit):
+        rows = tuple(map(account, range((page - 1) * limit, page * limit)))
+        return AccountPage(accounts=rows, total=total, last_page=total // limit)
+
+    async def ids_alone():
+        ids: set[int] = set()
+        for first in range(0, total, 100):
+            ids |= set(range(first, first + 100))
+        return len(ids)
+
+    async def walk():
+        number = 0
+        async for _ in AccountIterator(fetch, prefetch=2):
+            number += 1
+        return number
+
+    assert await peak_of(walk(), total) - await peak_of(ids_alone(), total) < 1_000_000
+
+
+async def peak_of(coroutine, expected):
+    """Measure the bytes at the peak."""
+    tracemalloc.start()
+    try:
+        assert await coroutine == expected
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

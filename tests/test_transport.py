@@ -1,0 +1,426 @@
+"""How does one request become one answer? On real sockets, with the server's counts as oracle."""
+
+import asyncio
+import contextlib
+import ssl
+import tracemalloc
+from collections.abc import AsyncIterator
+
+import httpx
+import httpx2
+import pytest
+import respx
+
+import tls
+from clicksend_reseller import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    AsyncResellerClient,
+    Outcome,
+    OutcomeUnknownError,
+    ResellerError,
+    RetryPolicy,
+    TransferOutcomeUnknownError,
+    _transport,
+)
+from clients import FIELDS, QUICK, make_client
+from fault_server import FaultServer
+
+ONCE = RetryPolicy(max_retries=0)
+
+
+# --- connections
+
+
+@pytest.mark.asyncio
+async def test_reads_share_one_connection():
+    """One after the other, they need no more."""
+    async with FaultServer() as server, make_client(server) as client:
+        for n in range(1, 21):
+            await client.get_account(n)
+        assert 1 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_connections_are_as_many_as_exchanges_at_once():
+    """httpx's own pool opens hundreds here."""
+    async with FaultServer() as server, make_client(server, max_concurrency=25) as client:
+        await asyncio.gather(*(client.get_account(n) for n in range(1, 501)))
+        assert 25 >= server.connections
+
+
+@pytest.mark.asyncio
+async def test_transfers_and_creates_open_their_own_connection():
+    """An idle connection may be closed under our feet, and their lost answer cannot be repeated."""
+    async with FaultServer() as server, make_client(server) as client:
+        await client.get_account(1)
+        await client.transfer_credit(1, 5, "AUD")
+        await client.create_account(FIELDS)
+        await client.update_account(1, FIELDS)
+        connections = [request.connection for request in server.requests]
+    read, transfer, create, update = connections
+    assert 3 == len({read, transfer, create})
+    assert update in {read, transfer, create}
+
+
+@pytest.mark.asyncio
+async def test_idle_connections_expire(monkeypatch):
+    """Before the server may close them."""
+    monkeypatch.setattr(_transport, "IDLE_SECONDS", 0.01)
+    async with FaultServer() as server, make_client(server) as client:
+        await client.get_account(1)
+        await asyncio.sleep(0.02)
+        await client.get_account(1)
+        assert 2 == server.connections
+        assert 1 == server.open_connections
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_the_server_closed_is_not_used_again():
+    """It is seen before the request is written, so nothing fails."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        server.script("answered_then_fin", times=3)
+        for n in range(1, 6):
+            await client.get_account(n)
+            await asyncio.sleep(0.005)
+        assert 4 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_a_failed_exchange_costs_only_its_connection():
+    """The others go on being used."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        await asyncio.gather(*(client.get_account(n) for n in range(1, 6)))
+        before = server.connections
+        server.script("lost_fin")
+        with pytest.raises(APIConnectionError):
+            await client.get_account(1)
+        await asyncio.gather(*(client.get_account(n) for n in range(1, 6)))
+        assert before + 1 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_closing_leaves_no_connection():
+    """Neither idle ones nor busy ones."""
+    async with FaultServer() as server:
+        async with make_client(server, retry=ONCE) as client:
+            await asyncio.gather(*(client.get_account(n) for n in range(1, 11)))
+            server.script("stall")
+            stalled = asyncio.ensure_future(client.get_account(1))
+            while not server.arrived[10:]:  # noqa: ASYNC110  # it comes at once
+                await asyncio.sleep(0.001)
+        with pytest.raises(ResellerError):
+            await stalled
+        await server.quiet()
+        assert 0 == server.open_connections
+
+
+@pytest.mark.asyncio
+async def test_cookies_are_not_kept():
+    """A call does not depend on the calls before it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert "cookie" not in request.headers
+        return httpx.Response(404, headers={"Set-Cookie": "a=b"})
+
+    async with _mocked(answer) as client:
+        for _ in range(2):
+            with pytest.raises(ResellerError):
+                await client.get_account(1)
+
+
+@pytest.mark.asyncio
+async def test_the_environment_s_proxies_are_ignored(monkeypatch):
+    """HTTP_PROXY would take credentials and money elsewhere in silence."""
+    async with FaultServer() as server, FaultServer() as trap:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, trap.url)
+        async with make_client(server) as client:
+            await client.get_account(1)
+        assert (1, 0) == (server.connections, trap.connections)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("context", [None, tls.server_context()], ids=["http", "https"])
+async def test_a_proxy_is_used_when_it_is_given(context):
+    """Reads and transfers pass through it, and it is closed with the client."""
+    async with FaultServer(ssl_context=context) as server, _proxy_to(server) as proxy:
+        options = {"ssl_context": tls.client_context()} if context else {}
+        async with make_client(server, proxy=proxy.url, **options) as client:
+            await client.get_account(1)
+            await client.transfer_credit(1, 5, "AUD")
+            await client.get_account(2)
+        assert 3 == len(server.arrived)
+        assert {("transfer", 1, 5): 1} == server.applied
+        assert 2 <= proxy.connections <= 3
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_is_down_means_unsent():
+    """Proven by the body, whatever the library calls it."""
+    async with FaultServer() as server:
+        async with make_client(server, proxy="http://127.0.0.1:9", retry=ONCE) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.transfer_credit(1, 5, "AUD")
+        assert Outcome.NOT_SENT is caught.value.outcome
+
+
+# --- TLS
+
+
+@pytest.mark.asyncio
+async def test_tls_works_with_a_private_authority():
+    """The server's certificate is checked against the context that was given."""
+    async with FaultServer(ssl_context=tls.server_context()) as server:
+        async with make_client(server, ssl_context=tls.client_context()) as client:
+            receipt = await client.transfer_credit(1, 5, "AUD")
+        assert 1 == receipt.client_user_id
+        assert {("transfer", 1, 5): 1} == server.applied
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "fault", ["tls_unknown_authority", "tls_wrong_name", "tls_expired", "tls_speaks_plain"]
+)
+async def test_a_bad_certificate_is_never_tried_again(fault):
+    """The same call would meet the same fault; nothing was sent."""
+    async with FaultServer.striking(fault) as server:
+        async with make_client(server, ssl_context=tls.client_context()) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.transfer_credit(1, 5, "AUD")
+        assert (1, 0) == (server.connections, len(server.requests))
+    error = caught.value
+    assert (Outcome.NOT_SENT, 1, True) == (error.outcome, error.attempts, error.permanent)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", ["tls_fin", "tls_rst"])
+async def test_a_cut_handshake_is_tried_again(fault):
+    """It may go well another time, and nothing was sent."""
+    async with FaultServer.striking(fault) as server:
+        async with make_client(server, ssl_context=tls.client_context()) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.transfer_credit(1, 5, "AUD")
+        assert 4 == server.connections
+    assert (Outcome.NOT_SENT, 4) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+async def test_a_stalled_handshake_ends_in_time_and_leaves_no_socket():
+    """anyio leaves the socket of a cancelled handshake open: ours is closed."""
+    async with FaultServer.striking("tls_stall") as server:
+        options = {"ssl_context": tls.client_context(), "timeout": 0.05, "retry": ONCE}
+        async with make_client(server, **options) as client:
+            with pytest.raises(APITimeoutError) as caught:
+                await client.transfer_credit(1, 5, "AUD")
+            await server.quiet()
+            assert 0 == server.open_connections
+    assert Outcome.NOT_SENT is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_the_public_roots_are_the_default():
+    """A private authority is unknown without a context of the caller's."""
+    secured = FaultServer(ssl_context=tls.server_context())
+    async with secured as server, make_client(server) as client:
+        with pytest.raises(APIConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+            await client.get_account(1)
+
+
+def test_one_ssl_context_serves_the_process():
+    """It is 19 of the 20 ms that a client costs."""
+    assert _transport.shared_ssl_context() is _transport.shared_ssl_context()
+    assert ssl.CERT_REQUIRED is _transport.shared_ssl_context().verify_mode
+
+
+# --- hostile answers
+
+HOSTILE = [
+    "endless_body",
+    "endless_chunks",
+    "nested_gzip_bomb",
+    "gzip_answer",
+    "brackets_200k",
+    "digits_10k",
+    "balance_nan",
+    "balance_huge",
+    "latin_1",
+    "duplicate_keys",
+    "head_200k",
+    "drip_body",
+    "drip_head",
+    "endless_102",
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", HOSTILE)
+async def test_a_hostile_answer_costs_little_time_and_memory(fault):
+    """One of our errors, within the time limit and 20 MB."""
+    striking = FaultServer.striking(fault)
+    async with striking as server, make_client(server, retry=ONCE, timeout=0.5) as client:
+        tracemalloc.start()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ResellerError) as caught:
+            await client.get_account(1)
+        seconds = asyncio.get_running_loop().time() - began
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 20e6
+    assert seconds < 5
+    assert Outcome.UNKNOWN is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_half_an_answer_keeps_its_status():
+    """The status line was heard, even if the rest was not."""
+    striking = FaultServer.striking("half_body_of_503")
+    async with striking as server, make_client(server, retry=ONCE) as client:
+        with pytest.raises(APIResponseError) as caught:
+            await client.get_account(1)
+    assert 503 == caught.value.status_code
+
+
+@pytest.mark.asyncio
+async def test_half_a_429_is_still_a_refusal():
+    """A 429 in any form is the server's word that it did nothing."""
+
+    class Cut(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"http'
+            raise httpx.ReadError("cut")
+
+    async with _mocked(lambda _: httpx.Response(429, stream=Cut())) as client:
+        with pytest.raises(ResellerError) as caught:
+            await client.transfer_credit(1, 5, "AUD")
+    assert ("RateLimitError", Outcome.REJECTED) == (
+        type(caught.value).__name__,
+        caught.value.outcome,
+    )
+
+
+# --- other people's transports
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_transport_that_sends_again_gets_an_error(library):
+    """The body is given once, so four tries are one send."""
+
+    class Insistent(library.AsyncHTTPTransport):  # type: ignore[name-defined, misc]  # either
+        async def handle_async_request(self, request):
+            for _ in range(3):
+                with contextlib.suppress(library.TransportError):
+                    return await super().handle_async_request(request)
+            return await super().handle_async_request(request)
+
+    async with FaultServer() as server:
+        server.script("lost_fin_applied", times=None)
+        async with (
+            library.AsyncClient(transport=Insistent()) as foreign,
+            make_client(server, http_client=foreign) as client,
+        ):
+            with pytest.raises(TransferOutcomeUnknownError, match="given once"):
+                await client.transfer_credit(1, 5, "AUD")
+        assert {("transfer", 1, 5): 1} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_follows_redirects_is_told_not_to():
+    """A 302 would turn the PUT into a GET that answers 200: a transfer that looks done."""
+    async with FaultServer() as server, httpx.AsyncClient(follow_redirects=True) as foreign:
+        server.script("redirect_302_elsewhere")
+        async with make_client(server, http_client=foreign) as client:
+            with pytest.raises(TransferOutcomeUnknownError):
+                await client.transfer_credit(1, 5, "AUD")
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.asyncio
+async def test_what_a_foreign_transport_raises_becomes_ours():
+    """Even what no HTTP library would raise, and the body says what is known."""
+
+    async def explode(request: httpx.Request) -> httpx.Response:
+        raise LookupError("what is this")
+
+    async with _mocked(explode) as client:
+        with pytest.raises(APIConnectionError, match="LookupError: what is this"):
+            await client.get_account(1)
+        with pytest.raises(OutcomeUnknownError):  # MockTransport has read the body by then
+            await client.transfer_credit(1, 5, "AUD")
+
+
+@pytest.mark.asyncio
+async def test_a_transport_that_never_asks_for_the_body_sends_nothing():
+    """Positive evidence, whatever it raises afterwards."""
+
+    class Deaf(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.ReadError("after the answer, it says")
+
+    async with AsyncResellerClient("user", "key", transport=Deaf(), retry=ONCE) as client:
+        with pytest.raises(APIConnectionError) as caught:
+            await client.transfer_credit(1, 5, "AUD")
+    assert Outcome.NOT_SENT is caught.value.outcome
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("using", ["httpcore", "httpx"])
+async def test_respx_intercepts_the_client(using):
+    """As users mock any httpx client, by either of its ways."""
+    with respx.mock(using=using) as router:
+        router.get("https://rest.clicksend.com/v3/account").respond(
+            401, json={"http_code": 401, "response_code": "UNAUTHORIZED", "data": None}
+        )
+        async with AsyncResellerClient("user", "key") as client:
+            with pytest.raises(ResellerError) as caught:
+                await client.get_own_account()
+    assert "AuthenticationError" == type(caught.value).__name__
+
+
+# --- what the tests stand on
+
+
+@contextlib.asynccontextmanager
+async def _mocked(answer) -> AsyncIterator[AsyncResellerClient]:
+    transport = httpx.MockTransport(answer)
+    async with AsyncResellerClient("user", "key", transport=transport, retry=QUICK) as client:
+        yield client
+
+
+class Proxy:
+    """Passes bytes on: CONNECT opens a tunnel, a whole address is sent to its server."""
+
+    def __init__(self, port: int) -> None:
+        self.server_port = port
+        self.connections = 0
+        self.url = ""
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
+        if head.startswith(b"CONNECT "):
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            far_writer.write(head)
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def _proxy_to(server: FaultServer) -> AsyncIterator[Proxy]:
+    proxy = Proxy(server.port)
+    door = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.url = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}"
+    async with door:
+        yield proxy
+        await asyncio.sleep(0.01)

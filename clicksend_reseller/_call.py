@@ -36,7 +36,11 @@ class Call(Generic[T]):
         attempts: how many began.
         status: of the latest attempt's answer.
         body: of the latest attempt; None for reads and before the first.
+        task: of the latest attempt of a write.
+        result: what came, even while a journal still writes it down.
+        error: how the latest attempt failed, even while a journal still writes it down.
         doubt: the error of an attempt that may have been applied: it sticks.
+        outcome: of the call, once it has failed.
         left_behind: the caller has gone.
     """
 
@@ -48,7 +52,11 @@ class Call(Generic[T]):
     attempts: int = 0
     status: int | None = None
     body: OneShotBody | None = None
+    task: asyncio.Task[T] | None = None
+    result: T | None = None
+    error: ResellerError | None = None
     doubt: ResellerError | None = None
+    outcome: Outcome | None = None
     left_behind: bool = False
 
     def __str__(self) -> str:
@@ -63,10 +71,15 @@ class Call(Generic[T]):
     @property
     def outcome_if_cut(self) -> Outcome:
         """What is known if the call ends here and now."""
-        asked = self.doubt is not None or self.has_left
         if not self.operation.writes:
-            asked = self.attempts > 0
-        return Outcome.UNKNOWN if asked else Outcome.NOT_SENT
+            return Outcome.UNKNOWN if self.attempts else Outcome.NOT_SENT
+        if self.result is not None:
+            return Outcome.APPLIED
+        if self.doubt is not None:
+            return Outcome.UNKNOWN
+        if self.error is not None:
+            return self.error.outcome
+        return Outcome.UNKNOWN if self.has_left else Outcome.NOT_SENT
 
     @property
     def outcome_of_success(self) -> Outcome | None:
@@ -79,12 +92,33 @@ class Call(Generic[T]):
         values = (self.operation.body or {}).values()
         return tuple(value.get_secret_value() for value in values if isinstance(value, Secret))
 
+    def begin_attempt(self) -> None:
+        """Forget how the one before ended, except for the doubt that it left."""
+        self.error = self.status = None
+
+    def fail_attempt(self, error: ResellerError) -> None:
+        """Remember how it ended."""
+        self.error = error
+        if self.operation.writes and error.outcome is Outcome.UNKNOWN:
+            self.doubt = error
+
     def conclude(self, error: ResellerError) -> ResellerError:
         """Say what is known: the one place that turns doubt about a write into its error."""
         error.operation, error.attempts = self.operation.name, self.attempts
         failure = self._in_doubt(error) if self._is_doubtful(error) else error
         for link in chain(failure):
             link.__traceback__ = None  # frames hold body, headers and raw answer
+        self.outcome = failure.outcome
+        return failure
+
+    def conclude_limited(self, error: Exception) -> Exception:
+        """Hand on what the limiter raised, unless an earlier attempt left doubt."""
+        if self.doubt is None:
+            self.outcome = Outcome.NOT_SENT
+            error.add_note("nothing was sent")
+            return error
+        failure = self.conclude(self.doubt)
+        failure.add_note(f"before the next attempt the limiter failed: {error!r}")
         return failure
 
     def cut_off(self) -> ResellerError:

@@ -8,6 +8,7 @@ its key: a caller who leaves does not cut a write whose fate would then never be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._call import Call, fate
 from clicksend_reseller._guard import SETTLE_SECONDS, TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._operations import Operation
-from clicksend_reseller._pacing import Pacing
+from clicksend_reseller._pacing import LimiterRaisedError, Pacing
 from clicksend_reseller._retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._shield import Apart
 from clicksend_reseller._transport import Transport
@@ -35,6 +36,24 @@ T = TypeVar("T")
 Observer = Callable[[CallEvent], None]
 
 _logger = logging.getLogger("clicksend_reseller")
+
+
+# On a cancelled write: what is noted for its caller, and what is logged.
+_WHEN_CANCELLED = {
+    Outcome.NOT_SENT: ("cancelled, and nothing was sent", ""),
+    Outcome.REJECTED: ("cancelled, and the API had refused it: nothing was changed", ""),
+    Outcome.UNKNOWN: (
+        (
+            "cancelled after it had left, so it may have been applied; "
+            "do not repeat it before you have checked"
+        ),
+        "was cancelled after it had left: its outcome is unknown",
+    ),
+    Outcome.APPLIED: (
+        "cancelled, but it was applied: do not repeat it",
+        "was cancelled after it had been applied",
+    ),
+}
 
 
 class Calls:
@@ -90,29 +109,15 @@ class Calls:
         now = self._now()
         call = Call(operation=operation, guard=guard, began=now, ends_at=now + self._deadline)
         self._report(call, "started")
-        limit = asyncio.timeout_at(call.ends_at)
         try:
-            async with limit:
-                result = await self._persist(call)
-        except ResellerError as error:
-            failure = call.conclude(error)
+            result = await self._within_deadline(call)
         except asyncio.CancelledError as cancelled:
             self._let_go(call, cancelled)
             # Frames of the HTTP library hold headers and body.
             raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
-        except Exception as exc:
-            if not (isinstance(exc, TimeoutError) and limit.expired()):
-                self._give_back(call)
-                raise  # the limiter's own
-            failure = call.conclude(self._too_late(call))
-        else:
-            self._report(call, "finished", outcome=call.outcome_of_success)
-            return result
-        try:
-            await self._give_up(call, failure)
-            raise failure.with_traceback(None)
-        finally:
-            del failure  # its traceback holds this frame
+        self._budget.refill()
+        self._report(call, "finished", outcome=call.outcome_of_success)
+        return result
 
     async def transfer(
         self, operation: Operation[TransferReceipt], idempotency_key: str | None
@@ -174,18 +179,35 @@ class Calls:
 
     # --- attempts
 
+    async def _within_deadline(self, call: Call[T]) -> T:
+        failure: Exception
+        try:
+            async with asyncio.timeout_at(call.ends_at):
+                return await self._persist(call)
+        except ResellerError as error:
+            failure = call.conclude(error)
+        except LimiterRaisedError as raised:
+            failure = call.conclude_limited(raised.error)
+        except TimeoutError:
+            if call.result is not None:
+                return call.result  # a journal that is slow must not hide that it was applied
+            failure = call.conclude(call.error or self._too_late(call))
+        try:
+            await self._withdraw(call)
+            self._report(call, "finished", outcome=call.outcome)
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
+
     async def _persist(self, call: Call[T]) -> T:
         if call.guard is not None:
             receipt = await self._run_apart(call, call.guard.open())
             if receipt is not None:
                 return cast("T", receipt)
         try:
-            result = await self._attempt(call)
+            return await self._attempt(call)
         except ResellerError as exc:
             error = exc
-        else:
-            self._budget.refill()
-            return result
         return await self._try_again(call, error)
 
     async def _try_again(self, call: Call[T], error: ResellerError) -> T:
@@ -207,15 +229,17 @@ class Calls:
         return may_repeat(error, call.operation, self._policy, journaled=journaled)
 
     async def _attempt(self, call: Call[T]) -> T:
-        began, call.status = self._now(), None
+        began, before = self._now(), call.attempts
+        call.begin_attempt()
         try:
             if call.operation.writes:
                 result = await self._write_apart(call)
             else:
                 result = await self._exchange(call, None)
         except ResellerError as error:
-            self._learn(call, error)
-            self._report(call, "attempt", outcome=error.outcome, seconds=self._now() - began)
+            call.fail_attempt(error)
+            if call.attempts > before:
+                self._report(call, "attempt", outcome=error.outcome, seconds=self._now() - began)
             raise
         outcome = call.outcome_of_success
         self._report(call, "attempt", outcome=outcome, seconds=self._now() - began)
@@ -228,32 +252,50 @@ class Calls:
                 raise ClientStateError("the client was closed while the call waited for its turn")
             call.attempts += 1
             answer = await self._transport.exchange(operation, body, seconds=self._timeout)
-        call.status = answer.status
-        self._heed(operation.name, answer)
+            call.status = answer.status
+            # Before the place is given to the next, who must hear of a pause.
+            self._heed(operation.name, answer)
+            return self._read(call, answer)
+
+    def _read(self, call: Call[T], answer: _wire.Answer) -> T:
         secrets = self._transport.secrets + call.secrets
-        return _wire.read(operation, answer, secrets=secrets)
+        try:
+            return _wire.read(call.operation, answer, secrets=secrets)
+        except RateLimitError as error:
+            asked = error.retry_after
+            self._pacing.pause(self._policy.base_delay if asked is None else asked)
+            raise
 
     async def _write_apart(self, call: Call[T]) -> T:
         claim = call.guard.claim if call.guard else None
         body = call.body = OneShotBody(_wire.write(call.operation.body or {}), claim)
-        return await self._run_apart(call, self._write(call, body))
+        return await self._run_apart(call, self._write(call, body), is_attempt=True)
 
     async def _write(self, call: Call[T], body: OneShotBody) -> T:
         guard = call.guard
         try:
             result = await self._exchange(call, body)
         except BaseException as exc:
+            error = exc if isinstance(exc, ResellerError) else None
+            if error is not None:
+                call.fail_attempt(error)
             if guard is not None:
-                error = exc if isinstance(exc, ResellerError) else None
                 await guard.give_up(error, left=body.left)
             raise
         if guard is None:
+            call.result = result
             return result
-        receipt = cast("TransferReceipt", result)
-        return cast("T", await guard.confirm(receipt, call.status))
+        receipt = guard.sign(cast("TransferReceipt", result))
+        call.result = cast("T", receipt)
+        await guard.confirm(receipt, call.status)
+        return call.result
 
-    async def _run_apart(self, call: Call[Any], step: Coroutine[Any, Any, T]) -> T:
+    async def _run_apart(
+        self, call: Call[Any], step: Coroutine[Any, Any, T], *, is_attempt: bool = False
+    ) -> T:
         task = self._apart.start(call, step)
+        if is_attempt:
+            call.task = task
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -265,13 +307,6 @@ class Calls:
         return task.result()
 
     # --- what an answer teaches
-
-    def _learn(self, call: Call[Any], error: ResellerError) -> None:
-        if call.operation.writes and error.outcome is Outcome.UNKNOWN:
-            call.doubt = error
-        if isinstance(error, RateLimitError):
-            asked = error.retry_after
-            self._pacing.pause(self._policy.base_delay if asked is None else asked)
 
     def _heed(self, operation: str, answer: _wire.Answer) -> None:
         limit = _headers.rate_limit(answer.headers, now=datetime.now(UTC))
@@ -287,30 +322,26 @@ class Calls:
         fact = f"the deadline of {self._deadline:g} s passed"
         return APITimeoutError(fact, outcome=call.outcome_if_cut)
 
-    async def _give_up(self, call: Call[Any], failure: ResellerError) -> None:
-        if call.guard is not None and failure.outcome is Outcome.NOT_SENT:
-            await self._run_apart(call, call.guard.withdraw())
-        self._report(call, "finished", outcome=failure.outcome)
+    async def _withdraw(self, call: Call[Any]) -> None:
+        """Leave no work behind for a call that sent nothing; go on without it at the deadline."""
+        if call.guard is None or call.outcome is not Outcome.NOT_SENT:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(call.ends_at):
+                await self._run_apart(call, call.guard.withdraw())
 
     def _let_go(self, call: Call[Any], cancelled: asyncio.CancelledError) -> None:
         """Say on a cancellation what is known, and let it pass."""
-        if call.operation.writes and call.outcome_if_cut is Outcome.UNKNOWN:
-            _logger.warning("%s was cancelled after it had left: its outcome is unknown", call)
-            cancelled.add_note(
-                f"{call}: cancelled after it had left, so it may have been applied; "
-                "do not repeat it before you have checked"
-            )
-        elif call.operation.writes:
-            cancelled.add_note(f"{call}: cancelled, and nothing was sent")
-        self._give_back(call)
-
-    def _give_back(self, call: Call[Any]) -> None:
-        """End a call that leaves no work behind, after the steps that it has under way."""
-        outcome = call.outcome_if_cut
-        self._report(call, "finished", outcome=outcome)
+        outcome = call.outcome or call.outcome_if_cut
+        if call.operation.writes:
+            note, log = _WHEN_CANCELLED[outcome]
+            cancelled.add_note(f"{call}: {note}")
+            if log:
+                _logger.warning("%s %s", call, log)
         if call.guard is not None and outcome is Outcome.NOT_SENT:
             steps = self._apart.of(call)
             self._apart.start(call, _after(steps, call.guard.withdraw()))
+        self._report(call, "finished", outcome=outcome)
 
     # --- waiting and telling
 
@@ -355,7 +386,7 @@ class Calls:
 
 
 def _stop_unless_left(task: asyncio.Task[Any], call: Call[Any]) -> None:
-    if call.body is not None and call.body.shut():
+    if task is call.task and call.body is not None and call.body.shut():
         task.cancel()
 
 

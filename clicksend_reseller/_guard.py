@@ -158,6 +158,7 @@ class TransferGuard:
         self._attempt = uuid.uuid4().hex
         self._claimed = False
         self._claim_in_doubt = False
+        self._withdrawn = False
 
     async def open(self) -> TransferReceipt | None:
         """Record the transfer; give the receipt if it has been made before.
@@ -177,7 +178,7 @@ class TransferGuard:
                 return self._receipt(replayed=True)
             case TransferState.SENT | TransferState.UNKNOWN:
                 raise self._unknown(entry)
-            case TransferState.REJECTED | TransferState.REFUTED:
+            case _:  # REJECTED, REFUTED, and any word of a journal's that is not known here
                 raise self._refused_before(entry)
 
     async def claim(self) -> None:
@@ -190,7 +191,11 @@ class TransferGuard:
                 permanent=True,
             )
 
-    async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> TransferReceipt:
+    def sign(self, receipt: TransferReceipt) -> TransferReceipt:
+        """Put the key on a receipt."""
+        return attrs.evolve(receipt, idempotency_key=self.key)
+
+    async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> None:
         """Record that the API said success; the receipt stands whatever the journal does."""
         account = receipt.account
         await self._settle(
@@ -199,7 +204,6 @@ class TransferGuard:
             status_code=status_code,
             response_code="SUCCESS",
         )
-        return attrs.evolve(receipt, idempotency_key=self.key)
 
     async def give_up(self, error: ResellerError | None, *, left: bool) -> None:
         """Record how a claimed attempt ended without success."""
@@ -213,7 +217,8 @@ class TransferGuard:
 
     async def withdraw(self) -> None:
         """Leave no work behind under a minted key that nothing was sent for."""
-        if self._minted and not self._claimed:
+        if self._minted and not self._claimed and not self._withdrawn:
+            self._withdrawn = True
             await self._settle_if_open(TransferState.REFUTED, response_msg=NOT_SENT)
 
     @property
@@ -271,10 +276,10 @@ class TransferGuard:
         renewal = f"renew({self.key!r}) in the journal opens another round"
         if entry.state is TransferState.REJECTED and entry.status_code is not None:
             error = refusal(entry.status_code, entry.response_code, entry.response_msg or "")
-            error.add_note(f"this is the journal's record, nothing was sent now; {renewal}")
+            error.advice = f"this is the journal's record, nothing was sent now; {renewal}"
             return error
         return JournalError(
-            f"the transfer with key {self.key!r} is on record as {entry.state.value!r} "
+            f"the transfer with key {self.key!r} is on record as {str(entry.state)!r} "
             f"({entry.response_msg or entry.note or 'no reason given'}); {renewal}",
             permanent=True,
         )
@@ -338,13 +343,13 @@ def _said(error: ResellerError | None) -> _Details:
             return {
                 "status_code": error.status_code,
                 "response_code": error.response_code,
-                "response_msg": error.response_msg,
+                "response_msg": error.response_msg or error.message,
             }
         case APIResponseError():
             return {"status_code": error.status_code, "response_msg": error.message}
         case ResellerError():
             return {"response_msg": error.message}
-        case None:
+        case _:
             return {"response_msg": "cut off"}
 
 

@@ -1,17 +1,21 @@
 """How does a JSON object become a model? One compiled cattrs hook for each class.
 
 Plain cattrs calls one hook for each field, and a frozen attrs `__init__` costs 3.3 µs for an
-account. A compiled hook is one function with a few lines for each field, written from the
+account. A compiled hook is one function with a line or two for each field, written from the
 class's own annotations; it fills a private twin of the class that is not frozen, and hands the
 result over as the class itself.
+
+A server gives the same keys in the same order again and again. For each such layout a function
+of its own is compiled when it is first met, in which every key has its place: 1.7 µs less for an
+account. Layouts beyond the first few are read by one function that looks each key up.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import attrs
@@ -22,6 +26,9 @@ from clicksend_reseller.models import Secret
 
 T = TypeVar("T")
 Extra = dict[str, Any]
+Layout = tuple[str, ...]
+Names = Mapping[str, str]
+Readers = Mapping[type, Callable[[Any], Any]]
 
 # Before Decimal: int(Decimal("1E+300000")) takes seconds, and NaN is no balance.
 _MONEY = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
@@ -29,6 +36,10 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _LARGEST = 2**63 - 1
 _MOST_DIGITS, _MOST_DECIMALS = 12, 8
 _FLAGS = {"0": False, "1": True}
+
+# What is kept from one answer to the next is small, whatever a server sends.
+_MOST_LAYOUTS, _MOST_KEYS, _MOST_LETTERS = 32, 100, 4_000
+_MOST_SHARED, _LONGEST_SHARED = 64, 100
 
 
 class UnreadableError(ValueError):
@@ -76,7 +87,7 @@ def read_secret(value: Any) -> Secret | None:
     return None if text is None else Secret(text)
 
 
-READERS: Mapping[type, Callable[[Any], Any]] = {
+READERS: Readers = {
     int: read_int,
     str: read_text,
     bool: read_flag,
@@ -84,28 +95,34 @@ READERS: Mapping[type, Callable[[Any], Any]] = {
     Secret: read_secret,
 }
 
-# How the usual value is known and what becomes of it; all others go through the reader.
-_USUAL: Mapping[type, tuple[str, str]] = {
-    int: ("type(v) is int and -LARGEST <= v <= LARGEST", "v"),
-    str: ("type(v) is str", "v"),
-    bool: ("type(v) is int and 0 <= v <= 1", "v == 1"),
-    Decimal: ("type(v) is str and is_money(v)", "Decimal(v)"),
-    Secret: ("type(v) is str", "Secret(v)"),
+# What the usual value becomes; all others go through the reader. A small int is one object in
+# CPython, which is quicker to ask for than its value; elsewhere the reader answers the same.
+_USUAL: Mapping[type, str] = {
+    int: "{v} if type({v}) is int and -LARGEST <= {v} <= LARGEST",
+    str: "{v} if type({v}) is str",
+    bool: "False if {v} is ZERO else True if {v} is ONE",
+    Decimal: "Decimal({v}) if type({v}) is str and is_money({v})",
+    Secret: "Secret({v}) if type({v}) is str",
 }
-_SELDOM = ("False", "v")
+_USUAL_OBJECT = "read_{field}({v}) if type({v}) is dict and {v}"
 
 
-def make_converter(names: Mapping[type, Mapping[str, str]]) -> cattrs.Converter:
+def make_converter(
+    names: Mapping[type, Names], *, shared: Collection[type] = ()
+) -> cattrs.Converter:
     """Make the converter, with a compiled hook for each class.
 
     Args:
         names: for each class the wire's names of the fields that differ; a class that another
             one contains comes first.
+        shared: classes of which equal objects are read into one model.
     """
     converter = cattrs.Converter()
     readers = dict(READERS)
     for cls, wire_names in names.items():
-        hook: Callable[[Any, Any], Any] = compile_hook(cls, wire_names, readers)
+        hook: Callable[[Any, Any], Any] = compile_hook(cls, wire_names, dict(readers))
+        if cls in shared:
+            hook = _sharing(hook)
         converter.register_structure_hook(cls, hook)
         readers[cls] = partial(_read_object, hook, cls)
     return converter
@@ -115,35 +132,94 @@ def _read_object(hook: Callable[[Any, type], Any], cls: type, value: Any) -> Any
     return hook(value, cls) if type(value) is dict and value else None
 
 
-def compile_hook(
-    cls: type[T], names: Mapping[str, str], readers: Mapping[type, Callable[[Any], Any]]
-) -> Callable[[Any, type[T]], T]:
-    """Write and compile the function that reads one class.
+def _sharing(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
+    """Read equal objects into one model: 100,000 accounts have a handful of currencies.
+
+    Only objects of short texts are remembered, since 1, True and 1.0 would be the same key.
+    """
+    models: dict[tuple[Any, ...], T] = {}
+
+    def hook(raw: Any, cls: Any) -> T:
+        key = (*raw, *raw.values())
+        try:
+            return models[key]
+        except (KeyError, TypeError):  # a new one, or one with a list inside
+            model = read(raw, cls)
+        if len(models) < _MOST_SHARED and all(map(_is_short_text, key)):
+            models[key] = model
+        return model
+
+    return hook
+
+
+def _is_short_text(value: Any) -> bool:
+    return type(value) is str and len(value) <= _LONGEST_SHARED
+
+
+def compile_hook(cls: type[T], names: Names, readers: Readers) -> Callable[[Any, type[T]], T]:
+    """Make the hook that reads one class; its functions are compiled when they are needed.
 
     A field that cannot be read is None and its raw value stays in `extra`; a required one
     raises UnreadableError. Keys that the class does not know go to `extra`.
     """
+    by_layout: dict[Layout, Callable[[Any], T]] = {}
+    latest: tuple[Layout | None, Callable[[Any], T]] = (None, cast("Any", None))
+
+    @cache
+    def for_any() -> Callable[[Any], T]:
+        return _compile(cls, names, readers, None)
+
+    def learn(layout: Layout) -> Callable[[Any], T]:
+        if len(by_layout) >= _MOST_LAYOUTS or not _is_worth_learning(layout):
+            return for_any()
+        read = by_layout[layout] = _compile(cls, names, readers, layout)
+        return read
+
+    def hook(raw: Any, _: type[T]) -> T:
+        nonlocal latest
+        layout = tuple(raw)
+        known, read = latest
+        if layout != known:
+            read = by_layout.get(layout) or learn(layout)
+        # On one page a key is one and the same string, which compares six times as quickly as
+        # an equal one: so the latest layout is kept, as one value for the sake of threads.
+        latest = layout, read
+        return read(raw)
+
+    return hook
+
+
+def _is_worth_learning(layout: Layout) -> bool:
+    return len(layout) <= _MOST_KEYS and sum(map(len, layout)) <= _MOST_LETTERS
+
+
+def _compile(
+    cls: type[T], names: Names, readers: Readers, layout: Layout | None
+) -> Callable[[Any], T]:
+    """Write and compile a function: for objects of one layout, or of any."""
+    fields = [field for field in attrs.fields(cast("Any", cls)) if field.name != "extra"]
+    wire_names = {field.name: names.get(field.name, field.name) for field in fields}
     hints = get_type_hints(cls)
-    scope = _scope(cls)
-    lines = ["def hook(raw, _):", " extra = raw.copy()", " pop = extra.pop", " obj = TWIN()"]
-    for field in attrs.fields(cast("Any", cls)):
-        if field.name != "extra":
-            kind = _plain_type(hints[field.name])
-            scope[f"read_{field.name}"] = readers[kind]
-            wire_name = names.get(field.name, field.name)
-            required = field.default is attrs.NOTHING
-            lines += _field_lines(field.name, wire_name, kind, required=required)
-    lines += [" obj.extra = conceal(extra) if extra else extra"]
-    lines += [" obj.__class__ = CLS", " return obj"]
+    scope = _scope(cls, layout)
+    lines = _opening(layout, wire_names.values())
+    for field in fields:
+        kind, wire_name = _plain_type(hints[field.name]), wire_names[field.name]
+        scope[f"read_{field.name}"] = readers[kind]
+        lines += _field_lines(field, kind, wire_name, layout)
+    lines += [_closing(layout), " obj.__class__ = CLS", " return obj"]
     exec("\n".join(lines), scope)  # noqa: S102 - made of this package's own names alone
-    return cast("Callable[[Any, type[T]], T]", scope["hook"])
+    return cast("Callable[[Any], T]", scope["read"])
 
 
-def _scope(cls: type) -> dict[str, Any]:
+def _scope(cls: type, layout: Layout | None) -> dict[str, Any]:
     return {
         "CLS": cls,
         "TWIN": _twin(cls),
+        "KEYS": layout,
+        "CONTAINERS": frozenset({dict, list}),
         "LARGEST": _LARGEST,
+        "ZERO": 0,
+        "ONE": 1,
         "Decimal": Decimal,
         "Secret": Secret,
         "UnreadableError": UnreadableError,
@@ -153,16 +229,45 @@ def _scope(cls: type) -> dict[str, Any]:
     }
 
 
-def _field_lines(name: str, wire_name: str, kind: type, *, required: bool) -> list[str]:
-    test, value = _USUAL.get(kind, _SELDOM)
-    lines = [
-        f" v = pop({wire_name!r}, None)",
-        " if v is not None:",
-        f"  v = {value} if {test} else read_oddly(read_{name}, v, {wire_name!r}, extra)",
+def _opening(layout: Layout | None, known: Collection[str]) -> list[str]:
+    lines = ["def read(raw):", " obj = TWIN()"]
+    if layout is None:
+        return [*lines, " extra = raw.copy()", " pop = extra.pop"]
+    places = range(len(layout))
+    unknown = (f"KEYS[{n}]: v{n}" for n in places if layout[n] not in known)
+    return [
+        *lines,
+        f" [{', '.join(f'v{n}' for n in places)}] = raw.values()",
+        f" extra = {{{', '.join(unknown)}}}",
     ]
-    if required:
-        lines.append(f" if v is None: raise UnreadableError({wire_name!r})")
-    return [*lines, f" obj.{name} = v"]
+
+
+def _field_lines(
+    field: attrs.Attribute[Any], kind: type, wire_name: str, layout: Layout | None
+) -> list[str]:
+    lines, v = [], "None"
+    if layout is None:
+        lines, v = [f" v = pop({wire_name!r}, None)"], "v"
+    elif wire_name in layout:
+        v = f"v{layout.index(wire_name)}"
+    if v == "None":
+        lines.append(f" obj.{field.name} = None")
+    else:
+        usual = _USUAL.get(kind, _USUAL_OBJECT).format(v=v, field=field.name)
+        oddly = f"read_oddly(read_{field.name}, {v}, {wire_name!r}, extra)"
+        lines.append(f" obj.{field.name} = {usual} else None if {v} is None else {oddly}")
+    if field.default is attrs.NOTHING:
+        lines.append(f" if obj.{field.name} is None: raise UnreadableError({wire_name!r})")
+    return lines
+
+
+def _closing(layout: Layout | None) -> str:
+    # Not `extra` itself where it is empty: emptied, it still has room for all that it held.
+    if layout is None or any(map(_secrecy.tells_a_secret, layout)):
+        return " obj.extra = conceal(extra) if extra else {}"
+    return (
+        " obj.extra = extra if CONTAINERS.isdisjoint(map(type, extra.values())) else conceal(extra)"
+    )
 
 
 def _read_oddly(read: Callable[[Any], Any], value: Any, wire_name: str, extra: Extra) -> Any:
@@ -179,6 +284,7 @@ def _plain_type(hint: Any) -> type:
     )
 
 
+@cache
 def _twin(cls: type) -> type:
     """Make a class of the same layout that is not frozen."""
     return type(cls.__name__, (), {"__slots__": cls.__dict__["__slots__"]})

@@ -19,6 +19,14 @@ SPREAD_SECONDS = 1.0
 Limiter = contextlib.AbstractAsyncContextManager[Any, Any]
 
 
+class LimiterRaisedError(Exception):
+    """Carries what the caller's limiter raised past all that is done with errors of our own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
@@ -75,6 +83,7 @@ class Pacing:
 
         Raises:
             APITimeoutError: the pause is longer than the call may take; nothing was sent.
+            LimiterRaisedError: the limiter let nothing through.
         """
         if self._is_open(operation):
             return self._places  # nothing to wait for: 0.9 µs in place of 7
@@ -150,8 +159,7 @@ class Pacing:
         try:
             await self._limiter.__aenter__()
         except Exception as exc:
-            exc.add_note("nothing was sent")
-            raise
+            raise LimiterRaisedError(exc) from exc
         try:
             yield
         finally:

@@ -120,6 +120,8 @@ class Transport:
             # A foreign transport may raise anything, and the error must still say what is known.
             if answer is not None and answer.status == 429:
                 return answer
+            if body is not None and not body.left and isinstance(body.refusal, ResellerError):
+                raise body.refusal from body.refusal.__cause__
             _faults.hush(exc, self.secrets)
             raise self._translated(exc, body, seconds) from exc
 
@@ -148,8 +150,6 @@ class Transport:
     def _translated(
         self, exc: Exception, body: OneShotBody | None, seconds: float
     ) -> ResellerError:
-        if body is not None and not body.left and isinstance(body.refusal, ResellerError):
-            return body.refusal
         unsent = _faults.is_unsent(exc) if body is None else not body.left
         cls = APITimeoutError if _faults.is_late(exc) else APIConnectionError
         fact = "nothing could be sent" if unsent else "no answer came"

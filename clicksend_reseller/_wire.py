@@ -331,7 +331,7 @@ def _field_errors(fields: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, .
 
 # --- success to model
 
-converter = _hooks.make_converter(_ANSWER_NAMES)
+converter = _hooks.make_converter(_ANSWER_NAMES, shared={Currency})
 _read_account_fields = converter.get_structure_hook(Account)
 
 

@@ -1,0 +1,9 @@
+"""What holds for every test? Hypothesis repeats itself exactly and is never in a hurry."""
+
+from hypothesis import settings
+
+from heavy import IS_HEAVY
+
+settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
+settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)
+settings.load_profile("deep" if IS_HEAVY else "ci")

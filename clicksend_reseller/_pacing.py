@@ -86,7 +86,7 @@ class Pacing:
             LimiterRaisedError: the limiter let nothing through.
         """
         if self._is_open(operation):
-            return self._places  # nothing to wait for: 0.9 µs in place of 7
+            return self._places  # nothing to wait for: 1.7 µs in place of 6 to 8
         return self._in_line(operation, deadline)
 
     def _is_open(self, operation: str) -> bool:

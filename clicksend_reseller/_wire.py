@@ -43,10 +43,13 @@ T = TypeVar("T")
 
 # Where our name differs from the wire's. `balance` is the amount to move, not a balance (D).
 _BODY_NAMES = {"amount": "balance"}
-_ANSWER_NAMES: Mapping[type, Mapping[str, str]] = {
-    Currency: {},
-    Subaccount: {},
-    Account: {"currency": "_currency", "subaccount": "_subaccount"},
+_SHAPES: Mapping[type, _hooks.Shape] = {
+    Currency: _hooks.Shape(is_shared=True),
+    Subaccount: _hooks.Shape(common_texts=("sign_up_type",)),
+    Account: _hooks.Shape(
+        names={"currency": "_currency", "subaccount": "_subaccount"},
+        common_texts=("country", "default_country_sms", "timezone"),
+    ),
 }
 
 _BY_CODE: Mapping[str, type[APIStatusError]] = {
@@ -331,37 +334,49 @@ def _field_errors(fields: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, .
 
 # --- success to model
 
-converter = _hooks.make_converter(_ANSWER_NAMES, shared={Currency})
-_read_account_fields = converter.get_structure_hook(Account)
+converter = _hooks.make_converter(_SHAPES)
+_read_account_fields: Callable[[Any, type[Account]], Account] = converter.get_structure_hook(
+    Account
+)
 
 
-def _account(raw: Any, path: str, beside: Mapping[str, Any]) -> Account:
+def _account(raw: Any, beside: Mapping[str, Any]) -> Account:
     if not _json.is_object(raw):
-        raise ValueError(path)
+        raise _hooks.UnreadableError
     if "_currency" not in raw and (currency := beside.get("_currency")):
         raw = {**raw, "_currency": currency}
-    try:
-        return cast("Account", _read_account_fields(raw, Account))
-    except _hooks.UnreadableError as exc:
-        raise ValueError(f"{path}.{exc}") from None
+    return _read_account_fields(raw, Account)
 
 
 def _read_account(_: Operation[Any], envelope: _Envelope) -> Account:
-    return _account(envelope.rest.get("data"), "data", envelope.rest)
+    try:
+        return _account(envelope.rest.get("data"), envelope.rest)
+    except _hooks.UnreadableError as exc:
+        raise ValueError(_path("data", exc)) from None
 
 
 def _read_page(_: Operation[Any], envelope: _Envelope) -> AccountPage:
     page = envelope.rest.get("data")
     if not _json.is_object(page) or not _json.is_array(rows := page.get("data")):
         raise ValueError("data.data")
+    accounts: list[Account] = []
+    try:
+        for row in rows:
+            accounts.append(_account(row, page))  # noqa: PERF401 - its length names a bad row
+    except _hooks.UnreadableError as exc:
+        raise ValueError(_path(f"data.data[{len(accounts)}]", exc)) from None
     number = _hooks.read_int
     return AccountPage(
-        accounts=tuple([_account(row, f"data.data[{n}]", page) for n, row in enumerate(rows)]),
+        accounts=tuple(accounts),
         total=number(page.get("total")),
         per_page=number(page.get("per_page")),
         current_page=number(page.get("current_page")),
         last_page=number(page.get("last_page")),
     )
+
+
+def _path(place: str, fault: _hooks.UnreadableError) -> str:
+    return ".".join((place, *fault.args))
 
 
 def _read_receipt(operation: Operation[Any], envelope: _Envelope) -> TransferReceipt:

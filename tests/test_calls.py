@@ -317,6 +317,38 @@ async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog
 
 
 @pytest.mark.asyncio
+async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, caplog):
+    """Its caller had gone, then its time was over: the log is all there is."""
+    monkeypatch.setattr(_calls, "SETTLE_SECONDS", -0.95)
+    async with FaultServer.striking("stall_applied") as server:
+        client = make_client(server, timeout=1.0)
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await client.aclose()
+    assert "whose caller had gone, ended: cut off, outcome unknown" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_waits_for_its_turn_stops_at_closing():
+    """It is told so, and never sent."""
+    async with FaultServer.striking("stall") as server:
+        client = make_client(server, timeout=0.2, max_concurrency=1, retry=ONCE)
+        first = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        second = asyncio.ensure_future(client.get_account(2))
+        await asyncio.sleep(0.01)
+        await client.aclose()
+        with pytest.raises(ClientStateError, match="waited for its turn"):
+            await second
+        with pytest.raises(ResellerError):
+            await first
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.asyncio
 async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
     """It does not hold the exit up for its back-off."""
     async with FaultServer.striking("status_503") as server:

@@ -126,7 +126,7 @@ async def test_a_refusal_of_a_read():
 async def test_a_call_cancelled_after_it_had_left(operation):
     """The call is finished for its caller; no attempt is told of that has not ended."""
     observer, sandbox = Observer(), Sandbox()
-    sandbox.fail("slow", seconds=0.005)
+    sandbox.fail("slow", seconds=0.05)
     async with sandbox.client(observer=observer) as client:
         call = asyncio.create_task(_call(client, operation))
         for _ in range(20):

@@ -725,7 +725,7 @@ async def test_a_limiter_waits_inside_the_deadline(with_journal):
     sandbox = Sandbox()
     journal = MemoryJournal() if with_journal else None
     limiter = Limiter(on_enter=asyncio.Event().wait)
-    async with sandbox.client(limiter=limiter, deadline=0.01, journal=journal) as client:
+    async with sandbox.client(limiter=limiter, deadline=0.05, journal=journal) as client:
         with pytest.raises(APITimeoutError) as raised:
             await client.transfer_credit(1001, 5, "AUD")
     assert (Outcome.NOT_SENT, 0) == (raised.value.outcome, raised.value.attempts)

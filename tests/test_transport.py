@@ -19,6 +19,7 @@ from clicksend_reseller import (
     AsyncResellerClient,
     Outcome,
     OutcomeUnknownError,
+    RateLimitError,
     ResellerError,
     RetryPolicy,
     TransferOutcomeUnknownError,
@@ -300,6 +301,36 @@ async def test_half_a_429_is_still_a_refusal():
     )
 
 
+@pytest.mark.asyncio
+async def test_a_429_whose_body_never_ends_is_still_a_refusal():
+    """Its status line was heard in time."""
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"http'
+            await asyncio.Event().wait()
+
+    answer = httpx.Response(429, stream=Endless())
+    async with _mocked(lambda _: answer, timeout=0.05) as client:
+        with pytest.raises(RateLimitError) as caught:
+            await client.transfer_credit(1, 5, "AUD")
+    assert Outcome.REJECTED is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_what_a_foreign_answer_raises_becomes_ours():
+    """Whatever breaks while it is read."""
+
+    class Odd(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            raise LookupError("what is this")
+
+    async with _mocked(lambda _: httpx.Response(200, stream=Odd())) as client:
+        with pytest.raises(APIConnectionError, match="LookupError: what is this"):
+            await client.get_account(1)
+
+
 # --- other people's transports
 
 
@@ -383,9 +414,9 @@ async def test_respx_intercepts_the_client(using):
 
 
 @contextlib.asynccontextmanager
-async def _mocked(answer) -> AsyncIterator[AsyncResellerClient]:
-    transport = httpx.MockTransport(answer)
-    async with AsyncResellerClient("user", "key", transport=transport, retry=QUICK) as client:
+async def _mocked(answer, **options) -> AsyncIterator[AsyncResellerClient]:
+    options |= {"transport": httpx.MockTransport(answer), "retry": QUICK}
+    async with AsyncResellerClient("user", "key", **options) as client:
         yield client
 
 

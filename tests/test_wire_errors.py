@@ -180,6 +180,14 @@ def test_no_error_shows_the_clients_key():
         assert CANARY not in f"{error} {vars(error)}"
 
 
+def test_nothing_on_the_way_to_an_error_shows_the_answer():
+    """Frames hold these while an answer is read, and error reporters print frames."""
+    came = answer(400, said(400, CANARY, [CANARY]), headers={"x": CANARY})
+    envelope, _ = _wire._open(answer(400, said(400, "NO", [CANARY])))
+    refusal = _wire._Refusal(operation=GET, answer=came, envelope=envelope, secrets=(CANARY,))
+    assert CANARY not in f"{came!r} {envelope!r} {refusal!r}"
+
+
 def test_waits_are_read_from_the_headers():
     """Seconds or a date; the reset of the rate limit counts after a 429 alone."""
     later = format_datetime(datetime(2099, 1, 1, tzinfo=UTC), usegmt=True)

@@ -119,12 +119,15 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheel"])
-def tests(session: nox.Session) -> None:
-    """Test the installed wheel; arguments after -- go to pytest."""
+@nox.parametrize("family", ["httpx", "httpx2"], ids=["httpx", "httpx2"])
+def tests(session: nox.Session, family: str) -> None:
+    """Test the installed wheel on both HTTP libraries; arguments after -- go to pytest."""
     install_wheel(session, EXTRAS, "tests")
+    alias = () if family == "httpx" else ("-p", "httpx2_alias")
+    env = {**WHEEL_ONLY, "PYTHONPATH": "tests"}  # the alias loads before pytest reads its paths
     measure = ("python", "-m", "coverage")
     session.run(*measure, "erase", silent=True)
-    session.run(*measure, "run", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+    session.run(*measure, "run", "-m", "pytest", *alias, *session.posargs, env=env)
     # Silent, so that pytest's closing line stays the last; `nox -s coverage` shows the figures.
     session.run(*measure, "combine", "--quiet", silent=True)
     if not session.posargs:
@@ -171,6 +174,21 @@ def docs(session: nox.Session) -> None:
     site = Path(session.create_tmp()) / "html"
     session.run("python", "-m", "sphinx", "-nW", "--keep-going", "-q", "docs", str(site))
     session.log(f"the site stands in {site}")
+
+
+@nox.session(requires=["wheel"])
+def bench(session: nox.Session) -> None:
+    """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
+    install_wheel(session, "", "bench")
+    official = python_in(Path(session.virtualenv.location) / "official-sdk")
+    if not official.exists():
+        session.run("python", "-m", "venv", str(official.parents[1]))
+    pip = (str(official), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    session.run(*pip, *dependency_groups(PYPROJECT, "bench-official"), external=True)
+    # The folder holds the package `bench`, and none of the name of the wheel's.
+    env = {**WHEEL_ONLY, "PYTHONPATH": str(HERE / "tests")}
+    options = ("--official", str(official), *session.posargs)
+    session.run("python", "-m", "bench", *options, env=env)
 
 
 @nox.session

@@ -24,6 +24,7 @@ from clicksend_reseller._retry import RetryBudget, RetryPolicy, may_repeat, repe
 from clicksend_reseller._shield import Apart
 from clicksend_reseller._transport import Transport
 from clicksend_reseller.errors import (
+    APIConnectionError,
     APITimeoutError,
     ClientStateError,
     ConfigurationError,
@@ -285,6 +286,12 @@ class Calls:
         if guard is None:
             call.result = result
             return result
+        if not body.left:
+            raise APIConnectionError(
+                "the transport answered without taking the body, so nothing was claimed or sent; "
+                "a transport made for tests must read it (await request.aread())",
+                permanent=True,
+            )
         receipt = guard.sign(cast("TransferReceipt", result))
         call.result = cast("T", receipt)
         await guard.confirm(receipt, call.status)

@@ -268,8 +268,11 @@ class _RememberingBackend(httpcore.AsyncNetworkBackend):
     async def connect_tcp(
         self, host: str, port: int, *args: Any, **kwargs: Any
     ) -> httpcore.AsyncNetworkStream:
-        self.stream = await self._backend.connect_tcp(host, port, *args, **kwargs)
-        return self.stream
+        return self._remember(await self._backend.connect_tcp(host, port, *args, **kwargs))
+
+    def _remember(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        self.stream = stream
+        return stream
 
 
 class _Direct:
@@ -304,7 +307,16 @@ class _Direct:
         )
 
     def is_reusable(self) -> bool:
-        return self._core.is_idle() and not self._core.has_expired()
+        return self._core.is_idle() and not self._core.has_expired() and not self._has_leftovers()
+
+    def _has_leftovers(self) -> bool:
+        """Tell whether more came than one answer: the next call would take it for its own.
+
+        httpcore keeps it out of sight, in h11's buffer, and looks at the socket alone.
+        """
+        connection = getattr(self._core, "_connection", None)
+        state = getattr(connection, "_h11_state", None)
+        return state is not None and state.trailing_data[0] != b""
 
     async def aclose(self) -> None:
         await self._core.aclose()

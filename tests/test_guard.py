@@ -1054,3 +1054,20 @@ async def test_a_cancellation_while_withdrawing_says_what_is_known(sandbox):
     ] == raised.value.__notes__
     assert ("finished", Outcome.NOT_SENT) == (events[-1].kind, events[-1].outcome)
     assert REFUTED is journal.only.state
+
+
+@pytest.mark.asyncio
+async def test_an_answer_to_a_body_that_was_never_taken_confirms_nothing():
+    """The claim runs when the body is taken: a transport that skips it has sent nothing."""
+
+    class Hasty(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            envelope = {"http_code": 200, "response_code": "SUCCESS", "data": None}
+            return httpx.Response(200, json=envelope)
+
+    journal = MemoryJournal()
+    async with AsyncResellerClient("user", "key", transport=Hasty(), journal=journal) as client:
+        with pytest.raises(APIConnectionError, match="without taking the body") as raised:
+            await pay(client)
+    assert Outcome.NOT_SENT is raised.value.outcome
+    assert INTENDED is journal.only.state

@@ -5,6 +5,7 @@ import contextlib
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import httpx2
@@ -78,6 +79,22 @@ async def test_idle_connections_expire(monkeypatch):
 
 
 @pytest.mark.asyncio
+async def test_idle_connections_that_nobody_wants_are_given_up():
+    """Last in is first out, so those at the bottom would wait for ever."""
+    async with FaultServer() as server, make_client(server) as client:
+        await asyncio.gather(client.get_account(1), client.get_account(2))
+        assert 2 == server.open_connections
+        stack: Any = client._calls._transport._client
+        oldest, *_ = stack._transport._idle
+        await oldest._backend.stream.aclose()
+        await client.get_account(3)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            while server.open_connections > 1:  # noqa: ASYNC110  # bounded just above
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.asyncio
 async def test_a_connection_that_the_server_closed_is_not_used_again():
     """It is seen before the request is written, so nothing fails."""
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
@@ -86,6 +103,15 @@ async def test_a_connection_that_the_server_closed_is_not_used_again():
             await client.get_account(n)
             await asyncio.sleep(0.005)
         assert 4 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_a_second_answer_is_never_taken_for_the_next_call_s():
+    """What comes beyond one answer belongs to nobody, so its connection is given up."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        server.script("answered_twice")
+        assert [1, 2, 3] == [(await client.get_account(n)).user_id for n in (1, 2, 3)]
+        assert 2 == server.connections
 
 
 @pytest.mark.asyncio

@@ -15,9 +15,8 @@ import platform
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cache
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
-import httpcore
 import httpx
 
 from clicksend_reseller import _faults, _secrecy
@@ -32,6 +31,9 @@ from clicksend_reseller.errors import (
     ResellerError,
 )
 from clicksend_reseller.models import Outcome
+
+if TYPE_CHECKING:
+    import httpcore
 
 __all__ = ["AsyncBaseTransport", "ConnectionStack", "HTTPClient", "Transport", "make_client"]
 
@@ -258,17 +260,15 @@ def shared_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class _RememberingBackend(httpcore.AsyncNetworkBackend):
+class _RememberingBackend:
     """Remembers the socket: anyio 4.16 leaves it open when a TLS handshake is cancelled."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self.stream: httpcore.AsyncNetworkStream | None = None
-        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._backend = backend
 
-    async def connect_tcp(
-        self, host: str, port: int, *args: Any, **kwargs: Any
-    ) -> httpcore.AsyncNetworkStream:
-        return self._remember(await self._backend.connect_tcp(host, port, *args, **kwargs))
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        return self._remember(await self._backend.connect_tcp(*args, **kwargs))
 
     def _remember(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
         self.stream = stream
@@ -279,21 +279,27 @@ class _Direct:
     """One connection to one origin."""
 
     def __init__(self, request: httpx.Request, ssl_context: ssl.SSLContext | None) -> None:
-        url = _core_url(request)
+        # httpx too loads it with the first connection only: it is a third of a client's import.
+        import httpcore  # noqa: PLC0415
+
+        self._httpcore = httpcore
+        url = self._url(request)
         secure = url.scheme == b"https"
-        self._backend = _RememberingBackend()
+        self._backend = _RememberingBackend(
+            cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        )
         self._core = httpcore.AsyncHTTPConnection(
             origin=url.origin,
             ssl_context=(ssl_context or shared_ssl_context()) if secure else None,
             keepalive_expiry=IDLE_SECONDS,
-            network_backend=self._backend,
+            network_backend=cast("httpcore.AsyncNetworkBackend", self._backend),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer: Any = await self._core.handle_async_request(
-            httpcore.Request(
+            self._httpcore.Request(
                 method=request.method,
-                url=_core_url(request),
+                url=self._url(request),
                 headers=request.headers.raw,
                 content=cast("AsyncIterable[bytes]", request.stream),
                 extensions=request.extensions,
@@ -318,6 +324,12 @@ class _Direct:
         state = getattr(connection, "_h11_state", None)
         return state is not None and state.trailing_data[0] != b""
 
+    def _url(self, request: httpx.Request) -> httpcore.URL:
+        url = request.url
+        return self._httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+
     async def aclose(self) -> None:
         await self._core.aclose()
         if self._backend.stream is not None:
@@ -337,13 +349,6 @@ class _Proxied(httpx.AsyncHTTPTransport):
 
     def is_reusable(self) -> bool:
         return True  # its own pool of one looks
-
-
-def _core_url(request: httpx.Request) -> httpcore.URL:
-    url = request.url
-    return httpcore.URL(
-        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-    )
 
 
 class ConnectionStack(httpx.AsyncBaseTransport):

@@ -17,13 +17,15 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_type_hints
 
 import attrs
-import cattrs
 
 from clicksend_reseller import _secrecy
 from clicksend_reseller.models import Secret
+
+if TYPE_CHECKING:
+    import cattrs
 
 T = TypeVar("T")
 Extra = dict[str, Any]
@@ -147,6 +149,8 @@ def make_converter(shapes: Mapping[type, Shape]) -> cattrs.Converter:
     Args:
         shapes: by class; one that another contains comes first.
     """
+    import cattrs  # noqa: PLC0415 - a tenth of what it takes to import this package
+
     converter = cattrs.Converter()
     readers = dict(READERS)
     for cls, shape in shapes.items():

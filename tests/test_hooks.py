@@ -19,7 +19,7 @@ BARE = {"user_id": 60, "username": "acme", "balance": "1.50", "active": 1, "bann
 
 def read(raw, cls=Account):
     """Read as answers are read."""
-    return _wire.converter.structure(raw, cls)
+    return _wire.converter().structure(raw, cls)
 
 
 def bare(**changes):

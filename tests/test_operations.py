@@ -30,10 +30,10 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
 
 
 @pytest.mark.parametrize(
-    ("operation", "expected"),
+    ("make", "expected"),
     [
         (
-            _operations.list_accounts(page=2, limit=50),
+            lambda: _operations.list_accounts(page=2, limit=50),
             Operation(
                 name="list_accounts",
                 method="GET",
@@ -45,7 +45,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
         (
-            _operations.get_account(117),
+            lambda: _operations.get_account(117),
             Operation(
                 name="get_account",
                 method="GET",
@@ -57,7 +57,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
         (
-            _operations.get_own_account(),
+            _operations.get_own_account,
             Operation(
                 name="get_own_account",
                 method="GET",
@@ -69,7 +69,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
         (
-            _operations.create_account(FIELDS),
+            lambda: _operations.create_account(FIELDS),
             Operation(
                 name="create_account",
                 method="POST",
@@ -81,7 +81,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
         (
-            _operations.update_account(117, FIELDS),
+            lambda: _operations.update_account(117, FIELDS),
             Operation(
                 name="update_account",
                 method="PUT",
@@ -93,7 +93,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
         (
-            transfer(60, 12, "USD"),
+            lambda: transfer(60, 12, "USD"),
             Operation(
                 name="transfer_credit",
                 method="PUT",
@@ -105,10 +105,11 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
             ),
         ),
     ],
-    ids=lambda value: "" if isinstance(value, str) else value.name,
+    ids=lambda value: getattr(value, "name", ""),
 )
-def test_operations_are_whole_values(operation, expected):
+def test_operations_are_whole_values(make, expected):
     """Method, path, query, body, model and the word about repeating: nothing else is sent."""
+    operation = make()
     assert expected == operation
     assert expected.body == operation.body
 
@@ -268,3 +269,26 @@ def test_nothing_but_an_int_becomes_a_path(value):
     """Strings that look like numbers are strings."""
     with pytest.raises(TypeError):
         _operations.get_account(value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _operations.get_account(0), "client_user_id must be from 1 to 2147483647, not 0"),
+        (lambda: transfer(client_user_id=0), "client_user_id must be from 1 to 2147483647, not 0"),
+        (lambda: _operations.list_accounts(page=0, limit=1), "page must be from 1 to"),
+        (
+            lambda: _operations.list_accounts(page=1, limit="1"),  # type: ignore[arg-type]  # so
+            "limit must be an int, not '1'",
+        ),
+        (
+            lambda: _operations.update_account(1, None),  # type: ignore[arg-type]  # so
+            "fields must be AccountFields, not NoneType",
+        ),
+    ],
+)
+def test_a_refused_argument_is_named(make, message):
+    """Whoever reads the error knows what to mend."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert message in str(caught.value)

@@ -404,6 +404,23 @@ async def test_a_wait_beyond_the_deadline_is_not_begun():
 
 
 @pytest.mark.asyncio
+async def test_waiting_for_a_429_is_not_paid_for():
+    """The server itself said when to come back, so the budget stays as it was."""
+    limited = RateLimitError("slow down", status_code=429, retry_after=0.0)
+    story = Story(limited, "the answer")
+    assert "the answer" == await story.run()
+    assert 20 == story.left
+
+
+@pytest.mark.asyncio
+async def test_who_was_not_asked_to_wait_may_have_a_short_limit():
+    """A limit for what servers ask says nothing of errors that ask for nothing."""
+    story = Story(lost(), "the answer")
+    policy = RetryPolicy(base_delay=0.0, max_retry_after=0.0)
+    assert "the answer" == await story.run(policy)
+
+
+@pytest.mark.asyncio
 async def test_the_budget_is_asked_last():
     """A stop for another reason spends nothing: asking the budget spends it."""
     asked_too_much = ServerError("-", status_code=503, outcome=UNKNOWN, retry_after=61.0)

@@ -105,7 +105,7 @@ def test_account_as_plain_data():
             "rate": Decimal("-1E-7"),
             "odd": Decimal("1E+300000"),
             "token": Secret(CANARY),
-            "ids": [1, Secret(CANARY), (2, None)],
+            "ids": [1, Secret(CANARY), (2, None), [{"key": Secret(CANARY)}]],
             "nested": {"password": Secret(CANARY), "x": 1.5},
         },
     )
@@ -133,13 +133,13 @@ def test_account_as_plain_data():
         "extra": {
             "rate": "-0.0000001",
             "odd": "1E+300000",
-            "ids": [1, [2, None]],
+            "ids": [1, [2, None], [{}]],
             "nested": {"x": 1.5},
         },
     }
     assert shown == to_dict(account)
     shown["subaccount"]["api_key"] = CANARY
-    shown["extra"] |= {"token": CANARY, "ids": [1, CANARY, [2, None]]}
+    shown["extra"] |= {"token": CANARY, "ids": [1, CANARY, [2, None], [{"key": CANARY}]]}
     shown["extra"]["nested"]["password"] = CANARY
     assert shown == to_dict(account, secrets=True)
 

@@ -178,6 +178,7 @@ def test_no_error_shows_the_clients_key():
     for operation in (GET, CREATE):
         error = failure(operation, success(row))
         assert CANARY not in f"{error} {vars(error)}"
+        assert error.excerpt.startswith('{"http_code": 200')
 
 
 def test_nothing_on_the_way_to_an_error_shows_the_answer():

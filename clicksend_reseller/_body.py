@@ -65,8 +65,12 @@ class OneShotBody:
         return not self.left
 
     async def _permit(self) -> None:
+        self._check_open()
         if self._claim is not None:
             await self._claim()
+            self._check_open()
+
+    def _check_open(self) -> None:
         if self._shut:
             raise BodyRefusedError("the call has ended: nothing may leave any more")
 

@@ -256,7 +256,10 @@ class Calls:
             call.status = answer.status
             # Before the place is given to the next, who must hear of a pause.
             self._heed(operation.name, answer)
-            return self._read(call, answer)
+            result = self._read(call, answer)
+        if body is not None and not body.left:
+            raise _not_taken(body)
+        return result
 
     def _read(self, call: Call[T], answer: _wire.Answer) -> T:
         secrets = self._transport.secrets + call.secrets
@@ -286,12 +289,6 @@ class Calls:
         if guard is None:
             call.result = result
             return result
-        if not body.left:
-            raise APIConnectionError(
-                "the transport answered without taking the body, so nothing was claimed or sent; "
-                "a transport made for tests must read it (await request.aread())",
-                permanent=True,
-            )
         receipt = guard.sign(cast("TransferReceipt", result))
         call.result = cast("T", receipt)
         await guard.confirm(receipt, call.status)
@@ -395,6 +392,16 @@ class Calls:
 def _stop_unless_left(task: asyncio.Task[Any], call: Call[Any]) -> None:
     if task is call.task and call.body is not None and call.body.shut():
         task.cancel()
+
+
+def _not_taken(body: OneShotBody) -> Exception:
+    if isinstance(body.refusal, ResellerError):
+        return body.refusal
+    return APIConnectionError(
+        "the transport answered without taking the body; "
+        "a transport made for tests must read it (await request.aread())",
+        permanent=True,
+    )
 
 
 def _log_fate(task: asyncio.Task[Any], call: Call[Any]) -> None:

@@ -233,9 +233,12 @@ class TransferGuard:
         # Within the step, so that a claim is known of even if its task was cancelled meanwhile.
         self._claim_in_doubt = True
         try:
-            self._claimed = await self._journal.claim(
+            won: object = await self._journal.claim(
                 self.key, self._round, realm=self._realm, attempt=self._attempt
             )
+            if not isinstance(won, bool):  # a rowcount of -1 would be true
+                raise TypeError(f"claim() must give True or False, not {won!r}")
+            self._claimed = won
         except UnsettledTransferError:
             self._claim_in_doubt = False
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import http.cookiejar
 import inspect
 import platform
@@ -126,6 +127,10 @@ class Transport:
                 raise body.refusal from body.refusal.__cause__
             _faults.hush(exc, self.secrets)
             raise self._translated(exc, body, seconds) from exc
+        finally:
+            # A transport may go on by itself after it was cancelled or has failed.
+            if body is not None:
+                body.shut()
 
     def _request(self, operation: Operation[Any], body: OneShotBody | None, seconds: float) -> Any:
         headers = self._headers
@@ -191,7 +196,8 @@ async def _read(response: Any, answer: Answer) -> Answer:
             raise
         flaw = f"the answer broke off ({_faults.name(exc)})"
     finally:
-        await response.aclose()
+        with contextlib.suppress(Exception):  # what has been read counts
+            await response.aclose()
     return Answer(status=answer.status, headers=answer.headers, content=bytes(content), flaw=flaw)
 
 
@@ -313,16 +319,8 @@ class _Direct:
         )
 
     def is_reusable(self) -> bool:
-        return self._core.is_idle() and not self._core.has_expired() and not self._has_leftovers()
-
-    def _has_leftovers(self) -> bool:
-        """Tell whether more came than one answer: the next call would take it for its own.
-
-        httpcore keeps it out of sight, in h11's buffer, and looks at the socket alone.
-        """
-        connection = getattr(self._core, "_connection", None)
-        state = getattr(connection, "_h11_state", None)
-        return state is not None and state.trailing_data[0] != b""
+        core = self._core
+        return core.is_idle() and not core.has_expired() and not _has_leftovers(core)
 
     def _url(self, request: httpx.Request) -> httpcore.URL:
         url = request.url
@@ -348,7 +346,31 @@ class _Proxied(httpx.AsyncHTTPTransport):
         )
 
     def is_reusable(self) -> bool:
-        return True  # its own pool of one looks
+        # Its own pool of one looks at the rest.
+        return not any(map(_has_leftovers, self._pool.connections))
+
+
+def _has_leftovers(connection: Any) -> bool:
+    """Tell whether more came than one answer: the next call would take it for its own.
+
+    httpcore looks at the socket alone. What came beyond lies in h11's buffer, or not yet
+    decrypted in anyio's TLS stream, or not yet asked for in its socket stream.
+    """
+    while connection is not None and not hasattr(connection, "_h11_state"):
+        connection = getattr(connection, "_connection", None)
+    if connection is None:
+        return False
+    if connection._h11_state.trailing_data[0]:  # noqa: SLF001 - nothing public shows it
+        return True
+    stream = getattr(getattr(connection, "_network_stream", None), "_stream", None)
+    while stream is not None:
+        undecrypted = getattr(stream, "_read_bio", None)
+        if undecrypted is not None and undecrypted.pending:
+            return True
+        if getattr(getattr(stream, "_protocol", None), "read_queue", None):
+            return True
+        stream = getattr(stream, "transport_stream", None)
+    return False
 
 
 class ConnectionStack(httpx.AsyncBaseTransport):
@@ -392,7 +414,7 @@ class ConnectionStack(httpx.AsyncBaseTransport):
             return
         self._busy.discard(connection)
         self._idle.append(connection)
-        while not self._idle[0].is_reusable():
+        while self._idle and not self._idle[0].is_reusable():
             await self._give_up(self._idle.pop(0))
 
     def _open(self, request: httpx.Request) -> _Direct | _Proxied:

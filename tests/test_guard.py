@@ -1071,3 +1071,18 @@ async def test_an_answer_to_a_body_that_was_never_taken_confirms_nothing():
             await pay(client)
     assert Outcome.NOT_SENT is raised.value.outcome
     assert INTENDED is journal.only.state
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("won", [None, -1, 1, "yes"])
+async def test_a_claim_that_is_no_bool_lets_nothing_leave(sandbox, won):
+    """A rowcount of -1 would be true."""
+
+    class Vague(MemoryJournal):
+        async def claim(self, key, round, *, realm, attempt):  # noqa: A002 - the protocol's
+            return won
+
+    async with sandbox.client(journal=Vague()) as client:
+        with pytest.raises(JournalError, match="must give True or False"):
+            await pay(client)
+    assert [] == sandbox.transfers_to(1001)

@@ -106,11 +106,17 @@ async def test_a_connection_that_the_server_closed_is_not_used_again():
 
 
 @pytest.mark.asyncio
-async def test_a_second_answer_is_never_taken_for_the_next_call_s():
+@pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
+async def test_a_second_answer_is_never_taken_for_the_next_call_s(way):
     """What comes beyond one answer belongs to nobody, so its connection is given up."""
-    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
-        server.script("answered_twice")
-        assert [1, 2, 3] == [(await client.get_account(n)).user_id for n in (1, 2, 3)]
+    context = tls.server_context() if way == "tls" else None
+    options: dict[str, Any] = {"ssl_context": tls.client_context()} if context else {}
+    async with FaultServer(ssl_context=context) as server, _proxy_to(server) as proxy:
+        if way == "proxy":
+            options["proxy"] = proxy.url
+        async with make_client(server, retry=ONCE, **options) as client:
+            server.script("answered_twice")
+            assert [1, 2, 3] == [(await client.get_account(n)).user_id for n in (1, 2, 3)]
         assert 2 == server.connections
 
 
@@ -420,6 +426,65 @@ async def test_a_transport_that_never_asks_for_the_body_sends_nothing():
         with pytest.raises(APIConnectionError) as caught:
             await client.transfer_credit(1, 5, "AUD")
     assert Outcome.NOT_SENT is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_a_transport_that_goes_on_by_itself_gets_nothing():
+    """The call has ended as unsent, so the body stays here whoever asks for it later."""
+    taken: list[bytes | Exception] = []
+
+    class Stubborn(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.later = asyncio.ensure_future(self.take(request))
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def take(self, request: httpx.Request) -> None:
+            await asyncio.sleep(0.05)
+            try:
+                taken.append(await request.aread())
+            except RuntimeError as exc:
+                taken.append(exc)
+
+    transport = Stubborn()
+    options: dict[str, Any] = {"transport": transport, "timeout": 0.01, "retry": ONCE}
+    async with AsyncResellerClient("user", "key", **options) as client:
+        with pytest.raises(APITimeoutError) as caught:
+            await client.transfer_credit(1, 5, "AUD")
+        await transport.later
+    assert Outcome.NOT_SENT is caught.value.outcome
+    assert ["BodyRefusedError"] == [type(what).__name__ for what in taken]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_to_a_body_that_was_never_taken_is_no_answer():
+    """Nothing left, so nothing was applied, whatever a transport says."""
+
+    class Hasty(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            envelope = {"http_code": 200, "response_code": "SUCCESS", "data": None}
+            return httpx.Response(200, json=envelope)
+
+    async with AsyncResellerClient("user", "key", transport=Hasty()) as client:
+        with pytest.raises(APIConnectionError, match="without taking the body") as caught:
+            await client.transfer_credit(1, 5, "AUD")
+    assert (Outcome.NOT_SENT, 1) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_counts_even_if_it_cannot_be_closed():
+    """It has been read to its end by then."""
+
+    class Sticky(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"http_code": 200, "response_code": "SUCCESS", "data": null}'
+
+        async def aclose(self) -> None:
+            raise OSError("stuck")
+
+    async with _mocked(lambda _: httpx.Response(200, stream=Sticky())) as client:
+        receipt = await client.transfer_credit(1, 5, "AUD")
+    assert 5 == receipt.amount
 
 
 @pytest.mark.asyncio

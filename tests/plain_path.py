@@ -129,3 +129,21 @@ plain.register_structure_hook(Decimal, money)
 plain.register_structure_hook(Secret, lambda value, cls: Secret(text(value, cls)))
 plain.register_structure_hook(Currency, model)
 plain.register_structure_hook(Subaccount, model)
+
+
+def with_types(value: Any) -> Any:
+    """Show a value with all types in it: True is not 1, and 1.0 is not 1.00."""
+    match value:
+        case Secret():
+            return ("Secret", value.get_secret_value())
+        case Account() | Currency() | Subaccount():
+            fields = (
+                (field.name, getattr(value, field.name)) for field in attrs.fields(type(value))
+            )
+            return (type(value), [(name, with_types(item)) for name, item in fields])
+        case dict():
+            return {key: with_types(item) for key, item in value.items()}
+        case list():
+            return [with_types(item) for item in value]
+        case _:
+            return (type(value), str(value))

@@ -10,46 +10,15 @@ from clicksend_reseller import _hooks, _wire
 from clicksend_reseller.models import Account, Currency, Secret, Subaccount
 from good_answers import ACCOUNT
 from strategies import accounts, json_values, money_strings
+from wire_samples import BARE, bare
 
 REQUIRED = ("user_id", "username", "balance", "active", "banned")
 OPTIONAL = sorted(set(ACCOUNT) - set(REQUIRED))
-
-BARE = {"user_id": 60, "username": "acme", "balance": "1.50", "active": 1, "banned": 0}
 
 
 def read(raw, cls=Account):
     """Read as answers are read."""
     return _wire.converter().structure(raw, cls)
-
-
-def bare(**changes):
-    """Make the account that a row with the required fields gives."""
-    known = {
-        "user_id": 60,
-        "username": "acme",
-        "balance": Decimal("1.50"),
-        "active": True,
-        "banned": False,
-    }
-    return Account(**{**known, **changes})
-
-
-def with_types(value):
-    """Show a value with all types in it: True is not 1, and 1.0 is not 1.00."""
-    match value:
-        case Secret():
-            return ("Secret", value.get_secret_value())
-        case Account() | Currency() | Subaccount():
-            fields = (
-                (field.name, getattr(value, field.name)) for field in attrs.fields(type(value))
-            )
-            return (type(value), [(name, with_types(item)) for name, item in fields])
-        case dict():
-            return {key: with_types(item) for key, item in value.items()}
-        case list():
-            return [with_types(item) for item in value]
-        case _:
-            return (type(value), str(value))
 
 
 # --- each kind of value
@@ -293,12 +262,12 @@ def test_what_is_read_is_the_class_itself():
 def test_compiled_path_equals_the_plain_path(raw):
     """Every input gives the same account in every type, or the same name in the same error."""
     try:
-        expected = with_types(plain_path.read_account(raw))
+        expected = plain_path.with_types(plain_path.read_account(raw))
     except ValueError as exc:
         with pytest.raises(_hooks.UnreadableError, match=f"^{exc}$"):
             read(raw)
     else:
-        assert expected == with_types(read(raw))
+        assert expected == plain_path.with_types(read(raw))
 
 
 @given(first=accounts(), second=accounts())
@@ -306,10 +275,10 @@ def test_what_was_read_before_means_nothing(first, second):
     """No cache answers for another value: an account reads alike in any company."""
     for raw in (first, second, first):
         try:
-            expected = with_types(plain_path.read_account(raw))
+            expected = plain_path.with_types(plain_path.read_account(raw))
         except ValueError:
             continue
-        assert expected == with_types(read(raw))
+        assert expected == plain_path.with_types(read(raw))
 
 
 @given(name=st.sampled_from(OPTIONAL), junk=json_values)
@@ -322,3 +291,10 @@ def test_junk_in_one_field_loses_only_that_field(name, junk):
     assert set(account.extra) <= {name}
     if getattr(account, ours) is None and junk not in (None, {}, []):
         assert {name} == set(account.extra)
+
+
+def test_a_long_text_is_read_and_not_remembered():
+    """What is shared is kept for ever, so a server cannot fill the memory with it."""
+    long = "x" * (_hooks._LONGEST_SHARED + 1)
+    assert long == read(BARE | {"country": long}).country
+    assert long not in _hooks._common_texts

@@ -28,6 +28,7 @@ from clicksend_reseller import (
 )
 from clients import FIELDS, QUICK, make_client
 from fault_server import FaultServer
+from good_answers import good_answer
 
 ONCE = RetryPolicy(max_retries=0)
 
@@ -76,6 +77,29 @@ async def test_idle_connections_expire(monkeypatch):
         await client.get_account(1)
         assert 2 == server.connections
         assert 1 == server.open_connections
+
+
+@pytest.mark.asyncio
+async def test_a_second_answer_in_a_tls_record_of_its_own_is_seen_too():
+    """It came with the first, and waits to be decrypted."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                target = head.split()[1].decode()
+                writer.write(good_answer("get_account", target, b"", 0))
+                writer.write(good_answer("get_account", target, b"", 0))
+        writer.close()
+
+    door = await asyncio.start_server(answer_twice, "127.0.0.1", 0, ssl=tls.server_context())
+    async with door:
+        url = f"https://localhost:{door.sockets[0].getsockname()[1]}/v3"
+        options: dict[str, Any] = {"base_url": url, "ssl_context": tls.client_context()}
+        async with AsyncResellerClient("user", "key", **options) as client:
+            assert [1, 2, 3] == [(await client.get_account(n)).user_id for n in (1, 2, 3)]
+    assert 3 == len(connections)
 
 
 @pytest.mark.asyncio

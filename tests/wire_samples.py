@@ -5,13 +5,14 @@ Values are invented, shapes come from the sources; each file says how sure its s
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from clicksend_reseller import AccountFields, ResellerError, _operations, _wire
+from clicksend_reseller import Account, AccountFields, ResellerError, _operations, _wire
 from clicksend_reseller._operations import Operation
 from clicksend_reseller._wire import Answer
 from good_answers import envelope
@@ -70,6 +71,22 @@ def load(name: str) -> Sample:
             content=(body if isinstance(body, str) else json.dumps(body)).encode(),
         ),
     )
+
+
+# A row with no more than the required fields, and the account that it gives.
+BARE = {"user_id": 60, "username": "acme", "balance": "1.50", "active": 1, "banned": 0}
+
+
+def bare(**changes: Any) -> Account:
+    """Make the account of a bare row, with some fields changed."""
+    known: dict[str, Any] = {
+        "user_id": 60,
+        "username": "acme",
+        "balance": Decimal("1.50"),
+        "active": True,
+        "banned": False,
+    }
+    return Account(**{**known, **changes})
 
 
 def answer(

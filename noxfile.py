@@ -140,7 +140,8 @@ def heavy(session: nox.Session) -> None:
     """Run the heavy tests with their full numbers (minutes)."""
     install_wheel(session, EXTRAS, "tests")
     full = {**WHEEL_ONLY, "CLICKSEND_RESELLER_HEAVY": "1"}
-    session.run("python", "-m", "pytest", "-m", "heavy", *session.posargs, env=full)
+    chosen = ("-m", "heavy or hypothesis")  # the property tests run 20,000 examples then
+    session.run("python", "-m", "pytest", *chosen, *session.posargs, env=full)
 
 
 @nox.session

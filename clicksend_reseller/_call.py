@@ -40,6 +40,7 @@ class Call(Generic[T]):
         result: what came, even while a journal still writes it down.
         error: how the latest attempt failed, even while a journal still writes it down.
         doubt: the error of an attempt that may have been applied: it sticks.
+        reached: the outcome of the latest attempt that had left.
         outcome: of the call, once it has failed.
         left_behind: the caller has gone.
     """
@@ -56,6 +57,7 @@ class Call(Generic[T]):
     result: T | None = None
     error: ResellerError | None = None
     doubt: ResellerError | None = None
+    reached: Outcome | None = None
     outcome: Outcome | None = None
     left_behind: bool = False
 
@@ -79,7 +81,7 @@ class Call(Generic[T]):
             return Outcome.UNKNOWN
         if self.error is not None:
             return self.error.outcome
-        return Outcome.UNKNOWN if self.has_left else Outcome.NOT_SENT
+        return Outcome.UNKNOWN if self.has_left else self.reached or Outcome.NOT_SENT
 
     @property
     def outcome_of_success(self) -> Outcome | None:
@@ -99,12 +101,16 @@ class Call(Generic[T]):
     def fail_attempt(self, error: ResellerError) -> None:
         """Remember how it ended."""
         self.error = error
+        if error.outcome is not Outcome.NOT_SENT:
+            self.reached = error.outcome
         if self.operation.writes and error.outcome is Outcome.UNKNOWN:
             self.doubt = error
 
     def conclude(self, error: ResellerError) -> ResellerError:
         """Say what is known: the one place that turns doubt about a write into its error."""
         error.operation, error.attempts = self.operation.name, self.attempts
+        if error.outcome is Outcome.NOT_SENT and self.reached and self.doubt is None:
+            error.outcome = self.reached  # this attempt never left, but one before it had
         failure = self._in_doubt(error) if self._is_doubtful(error) else error
         for link in chain(failure):
             link.__traceback__ = None  # frames hold body, headers and raw answer
@@ -121,12 +127,13 @@ class Call(Generic[T]):
         failure.add_note(f"before the next attempt the limiter failed: {error!r}")
         return failure
 
-    def cut_off(self) -> ResellerError:
-        """Make the error of an attempt that aclose() cut."""
-        fact = "the client was closed before the answer came"
+    def cut_off(self, *, closed: bool) -> ResellerError:
+        """Make the error of an attempt that aclose() cut, or something inside it."""
+        who = "the client was closed" if closed else "the attempt was cancelled from within"
+        fact = f"{who} before the answer came"
         if self.has_left:
             return APIConnectionError(fact, outcome=Outcome.UNKNOWN)
-        return ClientStateError(fact)
+        return ClientStateError(fact) if closed else APIConnectionError(fact, permanent=True)
 
     def _is_doubtful(self, error: ResellerError) -> bool:
         if not self.operation.writes or isinstance(error, OutcomeUnknownError):

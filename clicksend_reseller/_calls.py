@@ -103,6 +103,7 @@ class Calls:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Future[None] | None = None
         self._closed = False
+        self._end: asyncio.Future[None] | None = None
 
     async def perform(self, operation: Operation[T], guard: TransferGuard | None = None) -> T:
         """Make one call; raise our errors only, and let a cancellation through."""
@@ -160,14 +161,19 @@ class Calls:
         """Refuse new calls, wait for writes that have left, then close the connections."""
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise ClientStateError("close the client on the event loop that it was used on")
-        is_first, self._closed = not self._closed, True
+        self._closed = True
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
+        # One end for all who ask, and it goes on though one of them is cancelled.
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._drain_and_close())
+        await asyncio.shield(self._end)
+
+    async def _drain_and_close(self) -> None:
         try:
             await self._drain()
         finally:
-            if is_first:
-                await self._close_transport()
+            await self._close_transport()
 
     async def _drain(self) -> None:
         for task, call in self._apart.under_way():
@@ -307,7 +313,7 @@ class Calls:
             _stop_unless_left(task, call)
             raise
         if task.cancelled():
-            raise call.cut_off()
+            raise call.cut_off(closed=self._closed)
         return task.result()
 
     # --- what an answer teaches

@@ -227,7 +227,10 @@ class TransferGuard:
         return self._claimed or self._claim_in_doubt
 
     async def _intend(self) -> JournalEntry:
-        return await self._journal.intend(self._transfer, realm=self._realm)
+        entry: object = await self._journal.intend(self._transfer, realm=self._realm)
+        if not isinstance(entry, JournalEntry) or entry.key != self.key:
+            raise TypeError(f"intend() must give the entry of its key, not {entry!r:.80}")
+        return entry
 
     async def _claim(self) -> None:
         # Within the step, so that a claim is known of even if its task was cancelled meanwhile.
@@ -268,7 +271,7 @@ class TransferGuard:
 
     def _unknown(self, entry: JournalEntry) -> TransferOutcomeUnknownError:
         return TransferOutcomeUnknownError(
-            f"the journal has it on record as {entry.state.value!r}",
+            f"the journal has it on record as {str(entry.state)!r}",
             client_user_id=self._transfer.client_user_id,
             amount=self._transfer.amount,
             currency=self._transfer.currency,

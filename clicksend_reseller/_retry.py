@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -33,7 +34,7 @@ _SPREAD = 0.1
 def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number, not {value!r}")
-    if not 0 <= value < float("inf"):
+    if not 0 <= value <= sys.float_info.max:  # an int can be larger than any float
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 

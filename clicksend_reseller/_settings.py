@@ -41,7 +41,8 @@ def credentials(username: str | None, api_key: str | Secret | None) -> Credentia
     """
     name = _given("username", username, "CLICKSEND_USERNAME")
     if ":" in name:
-        raise ConfigurationError(f"username {name!r} has a colon, which HTTP Basic cannot send")
+        # What follows it may be the API key, so it is not shown.
+        raise ConfigurationError("username has a colon, which HTTP Basic cannot send")
     try:
         given = None if api_key is None else to_secret(api_key).get_secret_value()
         secret = to_secret(_given("api_key", given, "CLICKSEND_API_KEY"))

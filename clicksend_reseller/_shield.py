@@ -85,9 +85,11 @@ class Apart(Generic[Owner]):
         return list(self._owners.items())
 
     async def wait(self, seconds: float) -> None:
-        """Wait until all have ended, at most so many seconds."""
-        if self._owners:
-            await asyncio.wait(set(self._owners), timeout=seconds)
+        """Wait until all have ended, those too that begin meanwhile, at most so many seconds."""
+        now = asyncio.get_running_loop().time
+        ends_at = now() + seconds
+        while self._owners and (left := ends_at - now()) > 0:
+            await asyncio.wait(set(self._owners), timeout=left)
 
     def _retire(self, task: asyncio.Task[Any]) -> None:
         owner = self._owners.pop(task)

@@ -253,11 +253,13 @@ async def _leave_open() -> None:
 
 
 def _check_proxy(proxy: str | None) -> None:
-    try:
-        httpx.Proxy(proxy) if proxy is not None else None
-    except (ValueError, httpx.InvalidURL):
-        # It may hold a password, so it is not shown.
-        raise ConfigurationError("proxy is no URL that begins with http, https or socks5") from None
+    if proxy is None:
+        return
+    with contextlib.suppress(ValueError, httpx.InvalidURL):
+        httpx.Proxy(proxy)
+        return
+    # It may hold a password, so it is not shown, nor are httpx's frames behind it.
+    raise ConfigurationError("proxy is no URL that begins with http, https or socks5")
 
 
 @cache

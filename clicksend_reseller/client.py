@@ -86,6 +86,7 @@ class AsyncResellerClient:
         http_client: HTTPClient | None = None,
     ) -> None:
         credentials = _settings.credentials(username, api_key)
+        del api_key  # a traceback with locals would show it
         self._base_url = _settings.base_url(base_url)
         self._username = credentials.username
         self._journal = journal
@@ -289,6 +290,8 @@ class AsyncResellerClient:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_username"):  # half made: a traceback shows it so
+            return "AsyncResellerClient()"
         return f"AsyncResellerClient(username={self._username!r}, base_url={self._base_url!r})"
 
     async def _fetch_page(self, page: int, limit: int) -> AccountPage:

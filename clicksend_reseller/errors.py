@@ -134,7 +134,10 @@ class ClientStateError(ResellerError, RuntimeError):
 
 
 class APIConnectionError(ResellerError):
-    """The request provably never left (NOT_SENT), or a read got no answer (UNKNOWN)."""
+    """The request provably never left (NOT_SENT), or a read got no answer (UNKNOWN).
+
+    REJECTED where an attempt before it was refused with a 429.
+    """
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

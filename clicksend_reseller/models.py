@@ -286,6 +286,7 @@ class AccountFields:
             ValueError: the account lacks a field that the API requires; pass it as a change.
             TypeError: a change is not one of the fields.
         """
+        password = to_secret(password)  # a traceback with locals would show it plain
         names = [field.name for field in attrs.fields(cls) if field.name != "password"]
         if unknown := sorted(set(changes) - set(names)):
             raise TypeError(f"no such field of an account: {', '.join(unknown)}")

@@ -379,6 +379,40 @@ async def test_closing_twice_and_at_once_is_fine():
 
 
 @pytest.mark.asyncio
+async def test_a_cancelled_closing_goes_on_for_the_others():
+    """Whoever else waits for it gets a closed client, and the transfer its receipt."""
+    async with FaultServer() as server:
+        client = make_client(server)
+        server.script("slow_answer")
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        first, second = (asyncio.ensure_future(client.aclose()) for _ in range(2))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        await second
+        assert 1 == (await task).client_user_id
+        await server.quiet()
+        assert 0 == server.open_connections
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation():
+    """Nobody cancelled the caller, and nobody closed the client."""
+
+    class Cancelling:
+        async def __aenter__(self) -> None:
+            raise asyncio.CancelledError
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    async with FaultServer() as server, make_client(server, limiter=Cancelling()) as client:
+        with pytest.raises(APIConnectionError, match="cancelled from within") as caught:
+            await transfer(client)
+        assert Outcome.NOT_SENT is caught.value.outcome
+        assert 0 == server.connections
+
+
+@pytest.mark.asyncio
 async def test_a_client_that_was_never_used_closes():
     """There is nothing to wait for."""
     await AsyncResellerClient("user", "key").aclose()
@@ -442,6 +476,20 @@ async def test_a_later_unsent_attempt_does_not_take_doubt_back():
         cause = caught.value.__cause__
         assert isinstance(cause, APIConnectionError)
         assert Outcome.NOT_SENT is cause.outcome
+
+
+@pytest.mark.asyncio
+async def test_what_once_left_is_never_called_unsent():
+    """A 429 is the server's word; a refused port after it does not make it a proof."""
+    policy = RetryPolicy(base_delay=0.2, max_delay=0.2)
+    async with FaultServer() as server, make_client(server, retry=policy) as client:
+        server.script("status_429")
+        task = asyncio.ensure_future(client.create_account(FIELDS))
+        await until_arrived(server)
+        await server.go_down()
+        with pytest.raises(APIConnectionError) as caught:
+            await task
+    assert Outcome.REJECTED is caught.value.outcome
 
 
 @pytest.mark.asyncio

@@ -251,6 +251,12 @@ def test_a_wrong_option_is_refused_when_the_client_is_made(name):
     assert "key-of-the-tests" not in str(caught.value)
 
 
+def test_a_client_that_could_not_be_made_shows_nothing():
+    """A traceback with locals prints it half made."""
+    half = object.__new__(AsyncResellerClient)
+    assert "AsyncResellerClient()" == repr(half)
+
+
 def test_a_client_without_credentials_says_what_to_do(monkeypatch):
     """It names the argument and the variable."""
     monkeypatch.delenv("CLICKSEND_USERNAME", raising=False)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import logging
 import random
@@ -1084,5 +1085,39 @@ async def test_a_claim_that_is_no_bool_lets_nothing_leave(sandbox, won):
 
     async with sandbox.client(journal=Vague()) as client:
         with pytest.raises(JournalError, match="must give True or False"):
+            await pay(client)
+    assert [] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+async def test_a_transport_that_swallows_the_claim_s_error_does_not_hide_it():
+    """It may answer what it likes: the journal said no, and that is what the caller hears."""
+
+    class Swallowing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            with contextlib.suppress(JournalError):
+                await request.aread()
+            envelope = {"http_code": 200, "response_code": "SUCCESS", "data": None}
+            return httpx.Response(200, json=envelope)
+
+    journal = MemoryJournal()
+    journal.before["claim"] = raises(OSError("disk full"))
+    async with AsyncResellerClient("u", "key", transport=Swallowing(), journal=journal) as client:
+        with pytest.raises(JournalError, match="disk full"):
+            await pay(client)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("given", [None, "another key"])
+async def test_an_entry_of_another_key_is_not_believed(sandbox, given):
+    """A receipt for it would be a receipt for nothing."""
+
+    class Mistaken(MemoryJournal):
+        async def intend(self, transfer, *, realm):
+            entry = await super().intend(transfer, realm=realm)
+            return None if given is None else attrs.evolve(entry, key=given, state=CONFIRMED)
+
+    async with sandbox.client(journal=Mistaken()) as client:
+        with pytest.raises(JournalError, match="must give the entry of its key"):
             await pay(client)
     assert [] == sandbox.transfers_to(1001)

@@ -73,23 +73,28 @@ def test_equal_currencies_are_one_object():
 def test_what_is_kept_from_one_answer_to_the_next_is_bounded():
     """A server that says something new each time fills no memory, and is read rightly still."""
     read_one = reader(32)
-    for number in range(2_000):
-        text, money = f"zone {number}", f"{number % 900}.5"
-        raw = BARE | {
-            "timezone": text,
-            "low_credit_amount": money,
-            f"unknown {number}": number,
-            "_currency": {"currency_name_short": text},
-        }
-        expected = bare(
-            timezone=text,
-            low_credit_amount=Decimal(money),
-            currency=Currency(currency_name_short=text),
-            extra={f"unknown {number}": number},
-        )
-        assert expected == read_one(raw)
+    with patch.object(_hooks, "_compile", wraps=_hooks._compile) as compiled:
+        for number in range(2_000):
+            text, money = f"zone {number}", f"{number % 900}.5"
+            raw = BARE | {
+                "balance": f"{number}.123456",
+                "timezone": text,
+                "low_credit_amount": money,
+                f"unknown {number}": number,
+                "_currency": {"currency_name_short": text},
+            }
+            expected = bare(
+                balance=Decimal(f"{number}.123456"),
+                timezone=text,
+                low_credit_amount=Decimal(money),
+                currency=Currency(currency_name_short=text),
+                extra={f"unknown {number}": number},
+            )
+            assert expected == read_one(raw)
+    assert compiled.call_count <= 32 + 2  # of accounts: each layout and any; of currencies: one
     assert len(_hooks._common_texts) <= 1_000
     assert len(_hooks._amounts) <= 256
+    assert max(map(len, _hooks._amounts)) <= 6
 
 
 def test_long_texts_and_wide_objects_are_read_and_forgotten():

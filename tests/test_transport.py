@@ -5,6 +5,7 @@ import contextlib
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -100,6 +101,18 @@ async def test_a_second_answer_in_a_tls_record_of_its_own_is_seen_too():
         async with AsyncResellerClient("user", "key", **options) as client:
             assert [1, 2, 3] == [(await client.get_account(n)).user_id for n in (1, 2, 3)]
     assert 3 == len(connections)
+
+
+def test_leftovers_are_looked_for_wherever_they_may_lie():
+    """A connection that shows nothing of itself has none; a queue with bytes has some."""
+    assert not _transport._has_leftovers(object())
+    for queue in ([], [b"HTTP/1.1 200 OK"]):
+        stream = SimpleNamespace(_protocol=SimpleNamespace(read_queue=queue))
+        connection = SimpleNamespace(
+            _h11_state=SimpleNamespace(trailing_data=(b"", False)),
+            _network_stream=SimpleNamespace(_stream=stream),
+        )
+        assert bool(queue) == _transport._has_leftovers(connection)
 
 
 @pytest.mark.asyncio

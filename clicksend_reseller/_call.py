@@ -120,8 +120,11 @@ class Call(Generic[T]):
     def conclude_limited(self, error: Exception) -> Exception:
         """Hand on what the limiter raised, unless an earlier attempt left doubt."""
         if self.doubt is None:
-            self.outcome = Outcome.NOT_SENT
-            error.add_note("nothing was sent")
+            self.outcome = self.reached or Outcome.NOT_SENT
+            before = (
+                f" this time, and the attempt before was {self.reached}" if self.reached else ""
+            )
+            error.add_note(f"nothing was sent{before}")
             return error
         failure = self.conclude(self.doubt)
         failure.add_note(f"before the next attempt the limiter failed: {error!r}")

@@ -21,6 +21,7 @@ from clicksend_reseller import (
     APITimeoutError,
     AsyncResellerClient,
     BadRequestError,
+    CallEvent,
     ClientStateError,
     Outcome,
     OutcomeUnknownError,
@@ -490,6 +491,32 @@ async def test_what_once_left_is_never_called_unsent():
         with pytest.raises(APIConnectionError) as caught:
             await task
     assert Outcome.REJECTED is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_fails_after_a_refusal_does_not_hide_it():
+    """Something had left, so "nothing was sent" would not be the whole truth."""
+
+    class Once:
+        entered = 0
+
+        async def __aenter__(self) -> None:
+            self.entered += 1
+            if self.entered > 1:
+                raise LookupError("no second permit")
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    events: list[CallEvent] = []
+    options = {"limiter": Once(), "observer": events.append}
+    async with FaultServer() as server, make_client(server, **options) as client:
+        server.script("status_429")
+        with pytest.raises(LookupError) as caught:
+            await client.create_account(FIELDS)
+    assert ["nothing was sent this time, and the attempt before was rejected"] == (
+        caught.value.__notes__
+    )
+    assert ("finished", Outcome.REJECTED) == (events[-1].kind, events[-1].outcome)
 
 
 @pytest.mark.asyncio

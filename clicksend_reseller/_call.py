@@ -121,10 +121,8 @@ class Call(Generic[T]):
         """Hand on what the limiter raised, unless an earlier attempt left doubt."""
         if self.doubt is None:
             self.outcome = self.reached or Outcome.NOT_SENT
-            before = (
-                f" this time, and the attempt before was {self.reached}" if self.reached else ""
-            )
-            error.add_note(f"nothing was sent{before}")
+            earlier = f" this time, and the attempt before was {self.reached}"
+            error.add_note(f"nothing was sent{earlier if self.reached else ''}")
             return error
         failure = self.conclude(self.doubt)
         failure.add_note(f"before the next attempt the limiter failed: {error!r}")

@@ -80,7 +80,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = load_toml(HERE / "pyproject.toml")
 PACKAGE = "clicksend_reseller"
-EXTRAS = "httpx2,sandbox"
+EXTRAS = "cli,fastapi,httpx2,journal,otel,sandbox"
 
 # The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
 WHEEL_ONLY = {"PYTHONSAFEPATH": "1", "PYTHONPATH": None}

@@ -16,9 +16,7 @@ DEMO = Path(__file__).resolve().parents[1] / "docs" / "examples" / "demo.py"
 def shown():
     """Run the demo once and give what it prints."""
     command = [sys.executable, str(DEMO)]
-    run = subprocess.run(  # noqa: S603 - our own words
-        command, capture_output=True, text=True, timeout=60, check=False
-    )
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (0, "") == (run.returncode, run.stderr)
     return run.stdout
 
@@ -63,8 +61,6 @@ demo["SANDBOX"].append("--no-such-option")
 raise SystemExit(demo["main"]())
 """
     command = [sys.executable, "-c", starts_nothing]
-    run = subprocess.run(  # noqa: S603 - our own words
-        command, capture_output=True, text=True, timeout=60, check=False
-    )
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert 1 == run.returncode
     assert "The demo failed: the sandbox did not start; it says why above" in run.stderr

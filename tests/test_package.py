@@ -52,9 +52,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 def loaded_by(statement):
     """Name the modules that a statement loads in a process of its own."""
     command = [sys.executable, "-c", LOADED.format(statement=statement)]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and words
-        command, check=True, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return json.loads(done.stdout)
 
 

@@ -45,7 +45,7 @@ class Address:
 def running() -> Iterator[Address]:
     """Start the server, and stop it at the end."""
     command = [sys.executable, "-m", "bench.server"]
-    with subprocess.Popen(  # noqa: S603 - this file
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, env=os.environ
     ) as process:
         assert process.stdout is not None

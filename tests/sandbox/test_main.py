@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-m", "clicksend_reseller.sandbox"]
 @contextmanager
 def started(*arguments):
     """Run the command until the block ends."""
-    process = subprocess.Popen(  # noqa: S603 - our own words
+    process = subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
@@ -32,7 +32,7 @@ def started(*arguments):
 
 def finished(*arguments):
     """Run the command to its end."""
-    return subprocess.run(  # noqa: S603 - our own words
+    return subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, timeout=20, check=False
     )
 
@@ -92,7 +92,7 @@ def test_env_is_for_eval_in_a_shell():
     """The export line alone, and the pipe is let go, so that the shell goes on."""
     command = f"{sys.executable} -m clicksend_reseller.sandbox --port 0 --env"
     script = f'eval "$({command} &)"; echo "$CLICKSEND_BASE_URL $CLICKSEND_API_KEY"'
-    with subprocess.Popen(  # noqa: S603 - our own words
+    with subprocess.Popen(
         ["/bin/sh", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -148,7 +148,7 @@ sys.exit(main(["--port", "0"]))
 @pytest.mark.parametrize("module", ["starlette", "uvicorn"])
 def test_a_missing_extra_is_named_with_the_command_that_adds_it(module):
     """One line, exit code 1."""
-    run = subprocess.run(  # noqa: S603 - our own words
+    run = subprocess.run(
         [sys.executable, "-c", WITHOUT.format(module=module)],
         capture_output=True,
         text=True,

@@ -229,7 +229,7 @@ print(*sorted({"starlette", "uvicorn", "h11._connection", "httpx2", "jinja2"} & 
 
 def test_in_process_use_loads_no_extra():
     """Tests of a user need nothing but the package itself."""
-    run = subprocess.run(  # noqa: S603 - our own words
+    run = subprocess.run(
         [sys.executable, "-c", IN_PROCESS_USE], capture_output=True, text=True, check=True
     )
     assert {"h11._connection"} >= set(run.stdout.split())

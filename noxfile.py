@@ -7,6 +7,7 @@ and runs itself again with it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,14 +77,18 @@ nox.needs_version = NEEDS_NOX
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 PYPROJECT = load_toml(HERE / "pyproject.toml")
 PACKAGE = "clicksend_reseller"
 EXTRAS = "cli,fastapi,httpx2,journal,otel,sandbox"
 
+# Python versions that the package is for; the suite runs on each that is found.
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
 # The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
 WHEEL_ONLY = {"PYTHONSAFEPATH": "1", "PYTHONPATH": None}
+PUBLIC_TYPES = "tests/public_types.py"
 # Percent of lines and branches of the core that the tests must reach.
 CORE_COVERAGE = 100
 
@@ -135,6 +140,40 @@ def tests(session: nox.Session, family: str) -> None:
         session.run(*measure, *gate, silent=True)
 
 
+def pythons(session: nox.Session) -> None:
+    """Test the wheel on each supported Python that is found; the others are skipped by name."""
+    if session.python is False:
+        session.skip(f"{session.name.partition('-')[2]} is not on this machine")
+    install_wheel(session, EXTRAS, "tests")
+    session.run("python", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+
+
+def runs(version: str) -> bool:
+    """Tell whether a Python is here; a version manager leaves names that start nothing."""
+    found = shutil.which(f"python{version}")
+    if not found:
+        return False
+    return subprocess.run([found, "-c", "pass"], capture_output=True, check=False).returncode == 0
+
+
+for version in PYTHONS:
+    nox.session(
+        python=version if runs(version) else False,
+        name=f"pythons-{version}",
+        requires=["wheel"],
+        tags=["pythons"],  # all of them: `-t pythons`
+    )(pythons)
+
+
+@nox.session(requires=["wheel"])
+def tests_lowest(session: nox.Session) -> None:
+    """Test the wheel with the oldest versions of its dependencies that the floors allow."""
+    floors = Path(session.create_tmp()) / "floors.txt"
+    floors.write_text("".join(f"{line}\n" for line in lowest(EXTRAS)), "utf-8")
+    install_wheel(session, EXTRAS, "tests", constraints=floors)
+    session.run("python", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+
+
 @nox.session(requires=["wheel"])
 def heavy(session: nox.Session) -> None:
     """Run the heavy tests with their full numbers (minutes)."""
@@ -153,19 +192,31 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format and the floors: ruff and import-linter."""
+    """Check style and format (ruff), and the workflows (zizmor)."""
     session.install(*dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", ".github")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check the floors: imports go down only, every file has a floor, no ring of files."""
+    session.install(*dependency_groups(PYPROJECT, "imports"))
     session.run("lint-imports", "--no-logo", "--no-cache")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types: mypy (package and tests) and pyright (package), both strict."""
+    """Check the types: mypy and pyright, both strict; the public ones with pyrefly too."""
     session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "tests", "types"), "nox")
     session.run("mypy")
     session.run("pyright")
+    session.run("pyright", PUBLIC_TYPES)
+    session.run("pyrefly", "check", PUBLIC_TYPES)
+    # Every public name has a type that needs no guess, in a package that nobody installed.
+    whole = ("--verifytypes", PACKAGE, "--ignoreexternal")
+    session.run("pyright", *whole, env={"PYTHONPATH": str(HERE)}, silent=True)
 
 
 @nox.session
@@ -251,17 +302,26 @@ def the_wheel() -> Path:
     return built
 
 
-def install_wheel(session: nox.Session, extras: str = "", *groups: str) -> None:
+def install_wheel(
+    session: nox.Session, extras: str = "", *groups: str, constraints: Path | None = None
+) -> None:
     """Install the wheel with its extras and the groups, and prove that it is what gets imported."""
     built = str(the_wheel())
     wanted = f"{built}[{extras}]" if extras else built
-    session.install(wanted, *dependency_groups(PYPROJECT, *groups))
+    limits = ("--constraint", str(constraints)) if constraints else ()
+    session.install(wanted, *dependency_groups(PYPROJECT, *groups), *limits)
     # The version stays the same while the code changes, so an older build must be replaced.
     session.install("--force-reinstall", "--no-deps", built)
     where = f"import {PACKAGE}; print({PACKAGE}.__file__)"
     imported = str(session.run("python", "-c", where, env=WHEEL_ONLY, silent=True))
     if Path(session.virtualenv.location).resolve() not in Path(imported).resolve().parents:
         session.error(f"this is not the wheel: {imported}")
+
+
+def lowest(extras: str) -> list[str]:
+    """Pin what the package and its extras depend on to the floor of each range."""
+    pinned = [re.sub(r"\[.*\]", "", line).partition(",")[0] for line in runtime(extras)]
+    return [line.replace(">=", "==") for line in pinned]
 
 
 def runtime(extras: str) -> list[str]:

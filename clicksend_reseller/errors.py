@@ -76,7 +76,7 @@ class ResellerError(Exception):
         advice: what to do next, where there is something to say; part of the text.
     """
 
-    advice = ""
+    advice: str = ""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class APIStatusError(ResellerError):
         self.status_code = status_code
         self.response_code = response_code
         self.response_msg = response_msg
-        self.field_errors = dict(field_errors or {})
+        self.field_errors: dict[str, tuple[str, ...]] = dict(field_errors or {})
         self.retry_after = retry_after
 
 
@@ -221,7 +221,7 @@ class PermissionDeniedError(APIStatusError):
 class NotFoundError(APIStatusError):
     """No such client, or no such endpoint for this account (404)."""
 
-    advice = f"check the client_user_id and the base URL; {_RESELLERS_ONLY}"
+    advice: str = f"check the client_user_id and the base URL; {_RESELLERS_ONLY}"
 
 
 class AlreadyExistsError(APIStatusError):

@@ -80,7 +80,7 @@ class Sandbox:
         is_cast = isinstance(accounts, int)
         clients = cast(accounts, seed) if isinstance(accounts, int) else read_cast(accounts)
         _check_rates(clients, currency, rates)
-        self.world = World(
+        self.world: World = World(
             Setup(
                 clients=clients,
                 standing_faults=standing_faults(clients) if is_cast else (),

@@ -99,18 +99,19 @@ class World:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.revision = 0
+        self.revision: int = 0
         self._begin()
 
     def _begin(self) -> None:
         setup = self.setup
         self.clients: dict[int, Client] = {client.user_id: client for client in setup.clients}
-        self.credit = setup.credit
+        self.credit: Decimal = setup.credit
         self.ledger: list[Entry] = []
         self.requests: deque[LoggedRequest] = deque(maxlen=REQUESTS_KEPT)
         self.requests_seen = 0
         # Seeded on purpose: a test that fails must fail again.
-        self.faults = FaultTable(Random(setup.seed), setup.standing_faults)  # noqa: S311
+        dice = Random(setup.seed)  # noqa: S311
+        self.faults: FaultTable = FaultTable(dice, setup.standing_faults)
         self._minute = 0
         self._calls: Counter[str] = Counter()
         self._late: deque[tuple[float, int | None, Decimal]] = deque()

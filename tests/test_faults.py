@@ -1,3 +1,4 @@
+import inspect
 import ssl
 import sys
 
@@ -66,6 +67,24 @@ def test_every_error_of_a_library_is_read(library):
         and _faults.is_unsent(cls("the fact"))
     }
     assert {name for name, kinds in WORDS.items() if kinds[0]} == found
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+def test_every_error_that_a_library_exports_is_named_on_purpose(library):
+    """A release that brings a new error fails here, until somebody has said what it means."""
+    errors = {
+        name
+        for name in library.__all__
+        if inspect.isclass(getattr(library, name)) and issubclass(getattr(library, name), Exception)
+    }
+    errors.discard("SSEError")  # httpx2 has it for event streams, and only in later releases
+    umbrellas = {"HTTPError", "NetworkError", "ProtocolError", "RequestError", "StreamError"}
+    umbrellas |= {"TimeoutException", "TransportError"}
+    # Of their use in ways that this package does not use them, and one that _faults knows by name.
+    elsewhere = {"CookieConflict", "HTTPStatusError", "InvalidURL", "RequestNotRead"}
+    elsewhere |= {"ResponseNotRead", "StreamClosed", "StreamConsumed"}
+    assert errors == set(WORDS) | umbrellas | elsewhere
+    assert _faults.is_permanent(library.InvalidURL("x"))
 
 
 @pytest.mark.parametrize(

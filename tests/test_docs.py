@@ -170,6 +170,8 @@ def test_every_shell_line_names_what_exists(line, sandbox_help):
         case ["python3", "noxfile.py", "-s", *names]:
             given = names[: names.index("--")] if "--" in names else names
             assert set(given) <= _sessions()
+        case ["python3", "noxfile.py", "-t", tag]:
+            assert f'tags=["{tag}"]' in (ROOT / "noxfile.py").read_text("utf-8")
         case ["pip", "install", what]:
             named = re.fullmatch(r'"?\.(?:\[(.+)\])?"?', what)
             assert named

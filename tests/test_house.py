@@ -92,4 +92,4 @@ def test_every_call_that_can_fail_says_how(name):
     method = getattr(AsyncResellerClient, name)
     if name.startswith("_") or not inspect.iscoroutinefunction(method) or name == "aclose":
         return
-    assert "Raises:" in inspect.getdoc(method)
+    assert "Raises:" in (inspect.getdoc(method) or "")

@@ -1,0 +1,188 @@
+"""Which pictures do the docs show? `python docs/pictures.py` draws them from the code's own tables.
+
+A test draws them again and compares, so that none of them falls behind. They need the standard
+library and this package, follow the reader's light or dark scheme, and have a title and a
+description for those who do not see them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from html import escape
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "pictures"
+WIDTH = 860
+
+STYLE = """
+ text { font: 14px system-ui, sans-serif; fill: #1f2328 }
+ .head { font-weight: 600; font-size: 15px }
+ .quiet { fill: #59636e; font-size: 12px }
+ .mono { font: 12px ui-monospace, monospace }
+ .page { fill: #ffffff } .box { fill: #f6f8fa; stroke: #d0d7de }
+ .mark { fill: #1f7a8c } .on-mark { fill: #ffffff; font-size: 12px; font-weight: 600 }
+ .good { fill: #1f7a8c; font-weight: 600 } .bad { fill: #b42318; font-weight: 600 }
+ .line { stroke: #59636e; stroke-width: 1.5; fill: none }
+ .sent { stroke: #1f7a8c; stroke-width: 2; fill: none }
+ .lost { stroke: #b42318; stroke-width: 2; stroke-dasharray: 5 4; fill: none }
+ .tip { fill: #1f7a8c }
+ @media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } .quiet { fill: #9198a1 }
+  .page { fill: #0d1117 } .box { fill: #161b22; stroke: #3d444d }
+  .mark { fill: #3aa6b9 } .on-mark { fill: #0d1117 }
+  .good { fill: #56c2d6 } .bad { fill: #ff8f73 }
+  .line { stroke: #9198a1 } .sent { stroke: #3aa6b9 } .lost { stroke: #ff8f73 }
+  .tip { fill: #3aa6b9 }
+ }
+"""
+
+# What the session `conformance` counts in the sandbox's request log for one lost transfer.
+OFFICIAL_SENDS = 4
+
+
+def svg(height: int, title: str, description: str, parts: Iterable[str]) -> str:
+    """Put a picture together."""
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" \
+width="{WIDTH}" role="img" aria-labelledby="title desc">
+<title id="title">{escape(title)}</title>
+<desc id="desc">{escape(description)}</desc>
+<style>{STYLE}</style>
+<rect class="page" width="100%" height="100%" rx="8"/>
+{"".join(parts)}</svg>
+"""
+
+
+def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
+    """Write a line."""
+    look = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{look}>{escape(words)}</text>\n'
+
+
+# --- 1: an answer that is lost
+
+
+def lost_answer() -> str:
+    """Show what two clients do when the answer to a transfer of 12 is lost."""
+    title = "The answer to a transfer of 12 is lost"
+    official = _lane(
+        90, "the official client", [100 + 185 * n for n in range(OFFICIAL_SENDS)], "sends again"
+    )
+    ours = _lane(250, "clicksend-reseller", [100], "")
+    moved = 12 * OFFICIAL_SENDS
+    verdicts = (
+        text(WIDTH - 24, 90, f"{moved} moved, and an exception", "bad", "end"),
+        text(WIDTH - 24, 250, "12 moved, sent once", "good", "end"),
+        text(300, 296, "OutcomeUnknownError", "mono"),
+        text(300, 316, "it may have been applied: look before you send again", "quiet"),
+    )
+    return svg(
+        372,
+        title,
+        f"Two timelines. The official client sends the transfer {OFFICIAL_SENDS} times, each is "
+        f"applied, and {moved} are moved. This package sends it once, 12 are moved, and the "
+        "caller is told that the outcome is unknown.",
+        [text(24, 34, title, "head"), official, ours, *verdicts],
+    )
+
+
+def _lane(y: int, who: str, sends: list[int], again: str) -> str:
+    parts = [
+        text(24, y, who, "head"),
+        text(24, y + 30, "caller", "quiet"),
+        text(24, y + 90, "API", "quiet"),
+        f'<path class="line" d="M80 {y + 26}H{WIDTH - 24}M80 {y + 86}H{WIDTH - 24}"/>\n',
+    ]
+    for number, x in enumerate(sends):
+        parts += [
+            f'<path class="sent" d="M{x} {y + 26}L{x + 46} {y + 80}"/>\n',
+            f'<path class="tip" d="M{x + 50} {y + 85}l-9 -4l7 -6z"/>\n',
+            f'<path class="lost" d="M{x + 60} {y + 86}L{x + 84} {y + 58}"/>\n',
+            text(x + 84, y + 56, "✕", "bad"),
+            text(x + 50, y + 106, "+12 applied", "quiet"),
+        ]
+        if again and number:
+            parts.append(text(x + 6, y + 20, again, "quiet"))
+    return "".join(parts)
+
+
+# --- 3: the floors, and the road of a call
+
+# Room by room, what happens to a call there.
+ROAD = {
+    "client": "a method is awaited",
+    "_operations": "arguments become a value",
+    "_calls": "a deadline, then attempts",
+    "_pacing": "a place, a pause, a limiter",
+    "_transport": "the request becomes an answer",
+    "_wire": "the answer becomes a model",
+    "_retry": "may it be repeated, and when",
+}
+
+
+def floors() -> str:
+    """Show the rooms as import-linter knows them, numbered along the road of a call."""
+    title = "The floors, and the road of a call"
+    rows = _layers()
+    parts = [text(24, 34, title, "head")]
+    for number, rooms in enumerate(rows):
+        y = 56 + 46 * number
+        x = 24.0
+        for room in rooms:
+            wide = 9 * len(room) + (44 if room in ROAD else 22)
+            parts.append(_room(x, y, wide, room))
+            x += wide + 12
+    parts.append(text(24, 76 + 46 * len(rows), "Imports go down only.", "quiet"))
+    for number, words in enumerate(ROAD.values(), 1):
+        parts.append(
+            _mark(606, 44 + 28 * number, number) + text(626, 48 + 28 * number, words, "quiet")
+        )
+    steps = ", ".join(f"{n} {room}: {words}" for n, (room, words) in enumerate(ROAD.items(), 1))
+    return svg(
+        92 + 46 * len(rows),
+        title,
+        f"The floors from the top: {'; '.join(', '.join(rooms) for rooms in rows)}. Imports go "
+        f"down only. A call takes this road: {steps}.",
+        parts,
+    )
+
+
+def _layers() -> list[list[str]]:
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (plan,) = [contract for contract in contracts if contract["id"] == "floors"]
+    return [[room.strip(" ()") for room in layer.split("|")] for layer in plan["layers"]]
+
+
+def _room(x: float, y: float, wide: float, room: str) -> str:
+    box = f'<rect class="box" x="{x:g}" y="{y}" width="{wide}" height="34" rx="6"/>\n'
+    if room not in ROAD:
+        return box + text(x + 11, y + 21, room, "mono")
+    step = list(ROAD).index(room) + 1
+    return box + _mark(x + 19, y + 17, step) + text(x + 36, y + 21, room, "mono")
+
+
+def _mark(x: float, y: float, number: int) -> str:
+    circle = f'<circle class="mark" cx="{x:g}" cy="{y:g}" r="11"/>\n'
+    return circle + text(x, y + 4, str(number), "on-mark", "middle")
+
+
+PICTURES: dict[str, Callable[[], str]] = {
+    "lost-answer.svg": lost_answer,
+    "floors.svg": floors,
+}
+
+
+def main() -> int:
+    """Write them all."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, draw in PICTURES.items():
+        (FOLDER / name).write_text(draw(), "utf-8")
+        print(FOLDER / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
 
 from clicksend_reseller import _headers, _wire
+from clicksend_reseller._answer import Answer
 from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._call import Call, fate
 from clicksend_reseller._guard import SETTLE_SECONDS, TransferGuard, TransferJournal, open_guard
@@ -267,7 +268,7 @@ class Calls:
             raise _not_taken(body)
         return result
 
-    def _read(self, call: Call[T], answer: _wire.Answer) -> T:
+    def _read(self, call: Call[T], answer: Answer) -> T:
         secrets = self._transport.secrets + call.secrets
         try:
             return _wire.read(call.operation, answer, secrets=secrets)
@@ -318,7 +319,7 @@ class Calls:
 
     # --- what an answer teaches
 
-    def _heed(self, operation: str, answer: _wire.Answer) -> None:
+    def _heed(self, operation: str, answer: Answer) -> None:
         limit = _headers.rate_limit(answer.headers, now=datetime.now(UTC))
         if limit is None:
             return

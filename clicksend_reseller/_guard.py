@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import attrs
 
+from clicksend_reseller._refusals import refusal
 from clicksend_reseller._shield import run_whole, run_within
-from clicksend_reseller._wire import refusal
 from clicksend_reseller.errors import (
     APIResponseError,
     APIStatusError,

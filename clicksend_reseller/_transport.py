@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checka
 import httpx
 
 from clicksend_reseller import _faults, _secrecy
+from clicksend_reseller._answer import Answer
 from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._operations import Operation
 from clicksend_reseller._version import __version__
-from clicksend_reseller._wire import Answer
 from clicksend_reseller.errors import (
     APIConnectionError,
     APITimeoutError,

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clicksend_reseller._wire import Answer
+from clicksend_reseller._answer import Answer
 from good_answers import ACCOUNT
 
 # Values as the parser of answers gives them: fractions are Decimals.

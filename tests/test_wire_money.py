@@ -3,7 +3,7 @@ from collections.abc import Set as AbstractSet
 import attrs
 import pytest
 
-from clicksend_reseller import RetryPolicy, _wire
+from clicksend_reseller import RetryPolicy, _refusals, _wire
 from clicksend_reseller._retry import may_repeat
 from clicksend_reseller.errors import (
     AlreadyExistsError,
@@ -272,7 +272,7 @@ def test_the_code_chooses_the_class_before_the_status_does(code, cls, status, ht
 )
 def test_refusal_on_record_is_the_error_that_it_was(status, code, cls):
     """A journal that remembers a refusal raises it again."""
-    error = _wire.refusal(status, code, "No.")
+    error = _refusals.refusal(status, code, "No.")
     assert cls is type(error)
     assert {
         "operation": None,

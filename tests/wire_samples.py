@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from clicksend_reseller import Account, AccountFields, ResellerError, _operations, _wire
+from clicksend_reseller._answer import Answer
 from clicksend_reseller._operations import Operation
-from clicksend_reseller._wire import Answer
 from good_answers import envelope
 
 FOLDER = Path(__file__).parent / "wire"

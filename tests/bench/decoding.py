@@ -11,6 +11,7 @@ from statistics import median
 from bench import accounts, peer_cattrs, peer_pydantic, pinning
 from bench.measure import Effort, Figure, cpu_of, interleave, numbers_from, ratio
 from clicksend_reseller import AccountPage, _operations, _wire
+from clicksend_reseller._answer import Answer
 
 PAGE = accounts.page_answer(1, 1, accounts.rows(1))
 
@@ -37,7 +38,7 @@ async def figures(effort: Effort) -> list[Figure]:
 
 def read_page(content: bytes) -> AccountPage:
     """Read an answer's page as the client does."""
-    answer = _wire.Answer(status=200, headers={}, content=content)
+    answer = Answer(status=200, headers={}, content=content)
     return _wire.read(_LIST, answer)
 
 

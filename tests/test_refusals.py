@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clicksend_reseller import _wire
+from clicksend_reseller._answer import open_envelope
 from clicksend_reseller._operations import Operation
+from clicksend_reseller._refusals import Refusal
 from clicksend_reseller._wire import to_dict
 from clicksend_reseller.errors import ResellerError
 from clicksend_reseller.models import Outcome
@@ -184,8 +186,8 @@ def test_no_error_shows_the_clients_key():
 def test_nothing_on_the_way_to_an_error_shows_the_answer():
     """Frames hold these while an answer is read, and error reporters print frames."""
     came = answer(400, said(400, CANARY, [CANARY]), headers={"x": CANARY})
-    envelope, _ = _wire._open(answer(400, said(400, "NO", [CANARY])))
-    refusal = _wire._Refusal(operation=GET, answer=came, envelope=envelope, secrets=(CANARY,))
+    envelope, _ = open_envelope(answer(400, said(400, "NO", [CANARY])))
+    refusal = Refusal(operation=GET, answer=came, envelope=envelope, secrets=(CANARY,))
     assert CANARY not in f"{came!r} {envelope!r} {refusal!r}"
 
 

@@ -18,12 +18,12 @@ from clicksend_reseller import _headers, _wire
 from clicksend_reseller._answer import Answer
 from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._call import Call, fate
+from clicksend_reseller._exchange import Sender
 from clicksend_reseller._guard import SETTLE_SECONDS, TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._operations import Operation
 from clicksend_reseller._pacing import LimiterRaisedError, Pacing
 from clicksend_reseller._retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._shield import Apart
-from clicksend_reseller._transport import Transport
 from clicksend_reseller.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -62,7 +62,7 @@ class Calls:
     """Performs operations for one client, on the event loop of its first call.
 
     Args:
-        transport: sends one request.
+        sender: sends one request.
         pacing: says when.
         policy: how patiently to repeat.
         timeout: seconds for one attempt.
@@ -78,7 +78,7 @@ class Calls:
 
     def __init__(
         self,
-        transport: Transport,
+        sender: Sender,
         pacing: Pacing,
         *,
         policy: RetryPolicy,
@@ -90,7 +90,7 @@ class Calls:
         close_transport: Callable[[], Awaitable[None]],
     ) -> None:
         self.rate_limit: RateLimit | None = None
-        self._transport = transport
+        self._sender = sender
         self._pacing = pacing
         self._policy = policy
         self._timeout = timeout
@@ -259,7 +259,7 @@ class Calls:
             if self._closed:
                 raise ClientStateError("the client was closed while the call waited for its turn")
             call.attempts += 1
-            answer = await self._transport.exchange(operation, body, seconds=self._timeout)
+            answer = await self._sender.send(operation, body, seconds=self._timeout)
             call.status = answer.status
             # Before the place is given to the next, who must hear of a pause.
             self._heed(operation.name, answer)
@@ -269,7 +269,7 @@ class Calls:
         return result
 
     def _read(self, call: Call[T], answer: Answer) -> T:
-        secrets = self._transport.secrets + call.secrets
+        secrets = self._sender.secrets + call.secrets
         try:
             return _wire.read(call.operation, answer, secrets=secrets)
         except RateLimitError as error:

@@ -1,18 +1,14 @@
-"""How does one request become one answer? The only file that knows the HTTP library.
+"""Over which connections? The only file that imports the HTTP library.
 
-Operation in, Answer or error out. There is always one `AsyncClient`, whose transport is ours
-(`ConnectionStack`), or the caller's `transport=`, or the client is the caller's `http_client=`:
-one road for all three.
+There is always one `AsyncClient`, whose transport is ours (`ConnectionStack`), or the caller's
+`transport=`, or the client is the caller's `http_client=`: one road for all three.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import contextlib
 import http.cookiejar
 import inspect
-import platform
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cache
@@ -20,34 +16,22 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checka
 
 import httpx
 
-from clicksend_reseller import _faults, _secrecy
-from clicksend_reseller._answer import Answer
-from clicksend_reseller._body import OneShotBody
-from clicksend_reseller._operations import Operation
-from clicksend_reseller._version import __version__
-from clicksend_reseller.errors import (
-    APIConnectionError,
-    APITimeoutError,
-    ConfigurationError,
-    ResellerError,
-)
-from clicksend_reseller.models import Outcome
+from clicksend_reseller._leftovers import has_leftovers
+from clicksend_reseller.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["AsyncBaseTransport", "ConnectionStack", "HTTPClient", "Transport", "make_client"]
+__all__ = ["FRESH", "AsyncBaseTransport", "ConnectionStack", "HTTPClient", "make_client"]
 
 AsyncBaseTransport: TypeAlias = httpx.AsyncBaseTransport
-
-# A page of 100 accounts is under 200 kB; 8 MB of tiny objects block the loop for a second.
-MAX_ANSWER = 2 * 1024 * 1024
 
 # A server that closes idle connections after 5 s or more is then never met in the act: in that
 # race 49 of 400 PUTs failed, with the same error as a lost answer.
 IDLE_SECONDS = 4.0
 
-_FRESH = "clicksend_reseller.fresh_connection"
+# The mark on a request that must not go out on a connection that has been used before.
+FRESH = "clicksend_reseller.fresh_connection"
 
 
 @runtime_checkable
@@ -76,132 +60,6 @@ class HTTPClient(Protocol):
     ) -> Coroutine[Any, Any, Any]:
         """Send a request and give the answer with its body still to be read."""
         ...
-
-
-class Transport:
-    """Sends operations to one base URL with one set of credentials."""
-
-    def __init__(self, client: HTTPClient, *, base_url: str, username: str, api_key: str) -> None:
-        basic = base64.b64encode(f"{username}:{api_key}".encode()).decode()
-        self.secrets = (api_key, basic)
-        self._client = client
-        self._base_url = base_url
-        self._headers = {
-            "Accept": "application/json",
-            # 400 MB out of a nested gzip get past any cap on decoded bytes.
-            "Accept-Encoding": "identity",
-            "Authorization": f"Basic {basic}",
-            "User-Agent": f"clicksend-reseller/{__version__} (Python {platform.python_version()})",
-        }
-
-    async def exchange(
-        self, operation: Operation[Any], body: OneShotBody | None, *, seconds: float
-    ) -> Answer:
-        """Send a request and read its answer, within so many seconds.
-
-        Raises:
-            APIConnectionError: no answer; NOT_SENT or UNKNOWN.
-            ResellerError: what the body's claim refused with.
-        """
-        answer: Answer | None = None
-        try:
-            async with asyncio.timeout(seconds):
-                response = await self._client.send(
-                    self._request(operation, body, seconds),
-                    stream=True,
-                    auth=None,
-                    follow_redirects=False,
-                )
-                answer = Answer(
-                    status=response.status_code,
-                    headers=_headers(response),
-                    content=b"",
-                    flaw="the answer did not end in time",
-                )
-                return await _read(response, answer)
-        except Exception as exc:
-            # A foreign transport may raise anything, and the error must still say what is known.
-            if answer is not None and answer.status == 429:
-                return answer
-            if body is not None and not body.left and isinstance(body.refusal, ResellerError):
-                raise body.refusal from body.refusal.__cause__
-            _faults.hush(exc, self.secrets)
-            raise self._translated(exc, body, seconds) from exc
-        finally:
-            # A transport may go on by itself after it was cancelled or has failed.
-            if body is not None:
-                body.shut()
-
-    def _request(self, operation: Operation[Any], body: OneShotBody | None, seconds: float) -> Any:
-        headers = self._headers
-        if body is not None:
-            headers = headers | {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body)),
-            }
-        # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
-        # that never left is told by the library from one that got no answer.
-        to_connect = 0.95 * seconds
-        query = "&".join(f"{name}={value:d}" for name, value in operation.query.items())
-        return self._client.build_request(
-            operation.method,
-            f"{self._base_url}{operation.path}{'?' if query else ''}{query}",
-            content=body,
-            headers=headers,
-            extensions={
-                _FRESH: operation.needs_fresh_connection,
-                "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
-            },
-        )
-
-    def _translated(
-        self, exc: Exception, body: OneShotBody | None, seconds: float
-    ) -> ResellerError:
-        unsent = _faults.is_unsent(exc) if body is None else not body.left
-        cls = APITimeoutError if _faults.is_late(exc) else APIConnectionError
-        fact = "nothing could be sent" if unsent else "no answer came"
-        said = f"within {seconds:g} s" if type(exc) is TimeoutError else f"({_faults.name(exc)})"
-        return cls(
-            _secrecy.printable(f"{fact} {said}"),
-            outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
-            permanent=_faults.is_permanent(exc),
-        )
-
-
-# --- reading an answer
-
-
-def _headers(response: Any) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.headers.raw
-    }
-
-
-async def _read(response: Any, answer: Answer) -> Answer:
-    content, flaw = bytearray(), ""
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-    try:
-        if encoding not in {"", "identity"}:
-            flaw = f"the answer came encoded as {encoding!r:.30}, which was not asked for"
-        else:
-            # Not aiter_raw: an answer that a mock has read before can be read here again.
-            async for chunk in response.stream:
-                content += chunk
-                if len(content) > MAX_ANSWER:
-                    flaw = f"the answer is longer than {MAX_ANSWER} bytes"
-                    break
-    except Exception as exc:
-        if not _faults.is_broken_answer(exc):
-            raise
-        flaw = f"the answer broke off ({_faults.name(exc)})"
-    finally:
-        with contextlib.suppress(Exception):  # what has been read counts
-            await response.aclose()
-    return Answer(status=answer.status, headers=answer.headers, content=bytes(content), flaw=flaw)
-
-
-# --- the client and its connections
 
 
 class _NoCookies(http.cookiejar.CookieJar):
@@ -322,7 +180,7 @@ class _Direct:
 
     def is_reusable(self) -> bool:
         core = self._core
-        return core.is_idle() and not core.has_expired() and not _has_leftovers(core)
+        return core.is_idle() and not core.has_expired() and not has_leftovers(core)
 
     def _url(self, request: httpx.Request) -> httpcore.URL:
         url = request.url
@@ -349,30 +207,7 @@ class _Proxied(httpx.AsyncHTTPTransport):
 
     def is_reusable(self) -> bool:
         # Its own pool of one looks at the rest.
-        return not any(map(_has_leftovers, self._pool.connections))
-
-
-def _has_leftovers(connection: Any) -> bool:
-    """Tell whether more came than one answer: the next call would take it for its own.
-
-    httpcore looks at the socket alone. What came beyond lies in h11's buffer, or not yet
-    decrypted in anyio's TLS stream, or not yet asked for in its socket stream.
-    """
-    while connection is not None and not hasattr(connection, "_h11_state"):
-        connection = getattr(connection, "_connection", None)
-    if connection is None:
-        return False
-    if connection._h11_state.trailing_data[0]:  # noqa: SLF001 - nothing public shows it
-        return True
-    stream = getattr(getattr(connection, "_network_stream", None), "_stream", None)
-    while stream is not None:
-        undecrypted = getattr(stream, "_read_bio", None)
-        if undecrypted is not None and undecrypted.pending:
-            return True
-        if getattr(getattr(stream, "_protocol", None), "read_queue", None):
-            return True
-        stream = getattr(stream, "transport_stream", None)
-    return False
+        return not any(map(has_leftovers, self._pool.connections))
 
 
 class ConnectionStack(httpx.AsyncBaseTransport):
@@ -392,7 +227,7 @@ class ConnectionStack(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
-        fresh = bool(request.extensions.get(_FRESH))
+        fresh = bool(request.extensions.get(FRESH))
         connection = (None if fresh else await self._pop()) or self._open(request)
         self._busy.add(connection)
         try:

@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from clicksend_reseller import _operations, _settings
 from clicksend_reseller._calls import Calls, Observer
+from clicksend_reseller._exchange import Sender
 from clicksend_reseller._guard import TransferJournal
 from clicksend_reseller._pacing import Pacing
 from clicksend_reseller._retry import RetryPolicy
-from clicksend_reseller._transport import AsyncBaseTransport, HTTPClient, Transport, make_client
+from clicksend_reseller._transport import AsyncBaseTransport, HTTPClient, make_client
 from clicksend_reseller.models import (
     Account,
     AccountFields,
@@ -100,7 +101,7 @@ class AsyncResellerClient:
             http_client=http_client, transport=transport, ssl_context=ssl_context, proxy=proxy
         )
         self._calls = Calls(
-            Transport(
+            Sender(
                 client,
                 base_url=self._base_url,
                 username=credentials.username,

@@ -1,5 +1,10 @@
 """How do tests make a client for a server of theirs?"""
 
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+
 from clicksend_reseller import AccountFields, AsyncResellerClient, RetryPolicy
 from fault_server import FaultServer
 
@@ -21,3 +26,11 @@ def make_client(server: FaultServer, **options) -> AsyncResellerClient:
     """Make a client that repeats quickly; options win over what tests usually want."""
     defaults = {"base_url": server.url, "retry": QUICK}
     return AsyncResellerClient("user", "key-of-the-tests", **{**defaults, **options})
+
+
+@contextlib.asynccontextmanager
+async def mocked_client(answer, **options) -> AsyncIterator[AsyncResellerClient]:
+    """Make a client whose requests go to a function."""
+    options |= {"transport": httpx.MockTransport(answer), "retry": QUICK}
+    async with AsyncResellerClient("user", "key", **options) as client:
+        yield client

@@ -1,0 +1,145 @@
+"""How does one request become one answer? Operation in, Answer or error out.
+
+It knows no HTTP library: httpx's client and httpx2's are one shape here, and what their
+exceptions mean is decided here, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import platform
+from typing import Any
+
+from clicksend_reseller import _faults, _secrecy
+from clicksend_reseller._answer import Answer
+from clicksend_reseller._body import OneShotBody
+from clicksend_reseller._operations import Operation
+from clicksend_reseller._transport import FRESH, HTTPClient
+from clicksend_reseller._version import __version__
+from clicksend_reseller.errors import APIConnectionError, APITimeoutError, ResellerError
+from clicksend_reseller.models import Outcome
+
+# A page of 100 accounts is under 200 kB; 8 MB of tiny objects block the loop for a second.
+MAX_ANSWER = 2 * 1024 * 1024
+
+
+class Sender:
+    """Sends operations to one base URL with one set of credentials."""
+
+    def __init__(self, client: HTTPClient, *, base_url: str, username: str, api_key: str) -> None:
+        basic = base64.b64encode(f"{username}:{api_key}".encode()).decode()
+        self.secrets = (api_key, basic)
+        self._client = client
+        self._base_url = base_url
+        self._headers = {
+            "Accept": "application/json",
+            # 400 MB out of a nested gzip get past any cap on decoded bytes.
+            "Accept-Encoding": "identity",
+            "Authorization": f"Basic {basic}",
+            "User-Agent": f"clicksend-reseller/{__version__} (Python {platform.python_version()})",
+        }
+
+    async def send(
+        self, operation: Operation[Any], body: OneShotBody | None, *, seconds: float
+    ) -> Answer:
+        """Send a request and read its answer, within so many seconds.
+
+        Raises:
+            APIConnectionError: no answer; NOT_SENT or UNKNOWN.
+            ResellerError: what the body's claim refused with.
+        """
+        answer: Answer | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._client.send(
+                    self._request(operation, body, seconds),
+                    stream=True,
+                    auth=None,
+                    follow_redirects=False,
+                )
+                answer = Answer(
+                    status=response.status_code,
+                    headers=_headers(response),
+                    content=b"",
+                    flaw="the answer did not end in time",
+                )
+                return await _read(response, answer)
+        except Exception as exc:
+            # A foreign transport may raise anything, and the error must still say what is known.
+            if answer is not None and answer.status == 429:
+                return answer
+            if body is not None and not body.left and isinstance(body.refusal, ResellerError):
+                raise body.refusal from body.refusal.__cause__
+            _faults.hush(exc, self.secrets)
+            raise self._translated(exc, body, seconds) from exc
+        finally:
+            # A transport may go on by itself after it was cancelled or has failed.
+            if body is not None:
+                body.shut()
+
+    def _request(self, operation: Operation[Any], body: OneShotBody | None, seconds: float) -> Any:
+        headers = self._headers
+        if body is not None:
+            headers = headers | {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+            }
+        # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
+        # that never left is told by the library from one that got no answer.
+        to_connect = 0.95 * seconds
+        query = "&".join(f"{name}={value:d}" for name, value in operation.query.items())
+        return self._client.build_request(
+            operation.method,
+            f"{self._base_url}{operation.path}{'?' if query else ''}{query}",
+            content=body,
+            headers=headers,
+            extensions={
+                FRESH: operation.needs_fresh_connection,
+                "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
+            },
+        )
+
+    def _translated(
+        self, exc: Exception, body: OneShotBody | None, seconds: float
+    ) -> ResellerError:
+        unsent = _faults.is_unsent(exc) if body is None else not body.left
+        cls = APITimeoutError if _faults.is_late(exc) else APIConnectionError
+        fact = "nothing could be sent" if unsent else "no answer came"
+        said = f"within {seconds:g} s" if type(exc) is TimeoutError else f"({_faults.name(exc)})"
+        return cls(
+            _secrecy.printable(f"{fact} {said}"),
+            outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
+            permanent=_faults.is_permanent(exc),
+        )
+
+
+def _headers(response: Any) -> dict[str, str]:
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in response.headers.raw
+    }
+
+
+async def _read(response: Any, answer: Answer) -> Answer:
+    content, flaw = bytearray(), ""
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    try:
+        if encoding not in {"", "identity"}:
+            flaw = f"the answer came encoded as {encoding!r:.30}, which was not asked for"
+        else:
+            # Not aiter_raw: an answer that a mock has read before can be read here again.
+            async for chunk in response.stream:
+                content += chunk
+                if len(content) > MAX_ANSWER:
+                    flaw = f"the answer is longer than {MAX_ANSWER} bytes"
+                    break
+    except Exception as exc:
+        if not _faults.is_broken_answer(exc):
+            raise
+        flaw = f"the answer broke off ({_faults.name(exc)})"
+    finally:
+        with contextlib.suppress(Exception):  # what has been read counts
+            await response.aclose()
+    return Answer(status=answer.status, headers=answer.headers, content=bytes(content), flaw=flaw)

@@ -8,11 +8,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from clicksend_reseller import _operations, _settings
-from clicksend_reseller._calls import Calls, Observer
+from clicksend_reseller._attempts import Attempts
+from clicksend_reseller._calls import Calls
 from clicksend_reseller._exchange import Sender
 from clicksend_reseller._guard import TransferJournal
 from clicksend_reseller._pacing import Pacing
 from clicksend_reseller._retry import RetryPolicy
+from clicksend_reseller._telling import Observer, Teller
 from clicksend_reseller._transport import AsyncBaseTransport, HTTPClient, make_client
 from clicksend_reseller.models import (
     Account,
@@ -100,7 +102,7 @@ class AsyncResellerClient:
         client, close = make_client(
             http_client=http_client, transport=transport, ssl_context=ssl_context, proxy=proxy
         )
-        self._calls = Calls(
+        attempts = Attempts(
             Sender(
                 client,
                 base_url=self._base_url,
@@ -112,12 +114,16 @@ class AsyncResellerClient:
                 max_pause=retry.max_retry_after,
                 limiter=limiter,
             ),
-            policy=retry,
             timeout=attempt_seconds,
+            pause=retry.base_delay,
+        )
+        self._calls = Calls(
+            attempts,
+            Teller(observer),
+            policy=retry,
             deadline=_settings.seconds("deadline", deadline),
             journal=journal,
             realm=self.realm,
-            observer=observer,
             close_transport=close,
         )
 

@@ -30,7 +30,7 @@ from clicksend_reseller import (
     ResellerError,
     RetryPolicy,
     TransferOutcomeUnknownError,
-    _calls,
+    _attempts,
 )
 from clients import FIELDS, make_client
 from fault_server import FaultServer
@@ -305,7 +305,7 @@ async def test_closing_stops_a_transfer_that_has_not_left():
 @pytest.mark.asyncio
 async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog):
     """A transfer beyond its time is cut; its caller hears unknown, the log has an error."""
-    monkeypatch.setattr(_calls, "SETTLE_SECONDS", -0.95)
+    monkeypatch.setattr(_attempts, "SETTLE_SECONDS", -0.95)
     async with FaultServer.striking("stall_applied") as server:
         client = make_client(server, timeout=1.0)
         task = asyncio.ensure_future(transfer(client))
@@ -320,7 +320,7 @@ async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog
 @pytest.mark.asyncio
 async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, caplog):
     """Its caller had gone, then its time was over: the log is all there is."""
-    monkeypatch.setattr(_calls, "SETTLE_SECONDS", -0.95)
+    monkeypatch.setattr(_attempts, "SETTLE_SECONDS", -0.95)
     async with FaultServer.striking("stall_applied") as server:
         client = make_client(server, timeout=1.0)
         task = asyncio.ensure_future(transfer(client))

@@ -512,7 +512,7 @@ async def test_doubt_is_settled_as_unknown_with_what_is_known(sandbox, kind, sta
 @pytest.mark.asyncio
 async def test_a_write_cut_by_aclose_is_settled_as_unknown(sandbox, monkeypatch, caplog):
     """Its time was up and it had left."""
-    monkeypatch.setattr("clicksend_reseller._calls.SETTLE_SECONDS", -0.995)
+    monkeypatch.setattr("clicksend_reseller._attempts.SETTLE_SECONDS", -0.995)
     sandbox.fail("hang")
     journal = MemoryJournal()
     client = sandbox.client(journal=journal, timeout=1.0)

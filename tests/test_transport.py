@@ -116,7 +116,7 @@ async def test_idle_connections_that_nobody_wants_are_given_up():
     async with FaultServer() as server, make_client(server) as client:
         await asyncio.gather(client.get_account(1), client.get_account(2))
         assert 2 == server.open_connections
-        stack: Any = client._calls._sender._client
+        stack: Any = client._calls._attempts._sender._client
         oldest, *_ = stack._transport._idle
         await oldest._backend.stream.aclose()
         await client.get_account(3)

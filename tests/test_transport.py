@@ -111,8 +111,9 @@ def test_leftovers_are_looked_for_wherever_they_may_lie():
 
 
 @pytest.mark.asyncio
-async def test_idle_connections_that_nobody_wants_are_given_up():
+async def test_idle_connections_that_nobody_wants_are_given_up(monkeypatch):
     """Last in is first out, so those at the bottom would wait for ever."""
+    monkeypatch.setattr(_transport, "SWEEP_SECONDS", 0.0)
     async with FaultServer() as server, make_client(server) as client:
         await asyncio.gather(client.get_account(1), client.get_account(2))
         assert 2 == server.open_connections

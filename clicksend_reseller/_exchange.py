@@ -16,7 +16,7 @@ from clicksend_reseller import _faults, _secrecy
 from clicksend_reseller._answer import Answer
 from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._operations import Operation
-from clicksend_reseller._transport import FRESH, HTTPClient
+from clicksend_reseller._transport import FRESH, HTTPClient, OwnClient
 from clicksend_reseller._version import __version__
 from clicksend_reseller.errors import APIConnectionError, APITimeoutError, ResellerError
 from clicksend_reseller.models import Outcome
@@ -33,13 +33,18 @@ class Sender:
         self.secrets = (api_key, basic)
         self._client = client
         self._base_url = base_url
-        self._headers = {
+        headers = {
             "Accept": "application/json",
             # 400 MB out of a nested gzip get past any cap on decoded bytes.
             "Accept-Encoding": "identity",
             "Authorization": f"Basic {basic}",
             "User-Agent": f"clicksend-reseller/{__version__} (Python {platform.python_version()})",
         }
+        self._headers = headers
+        if isinstance(client, OwnClient):
+            # Merged into each request they cost 55 µs; somebody else's client is not touched.
+            client.headers = headers
+            self._headers = {}
 
     async def send(
         self, operation: Operation[Any], body: OneShotBody | None, *, seconds: float

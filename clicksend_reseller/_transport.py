@@ -22,8 +22,6 @@ from clicksend_reseller.errors import ConfigurationError
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["FRESH", "AsyncBaseTransport", "ConnectionStack", "HTTPClient", "make_client"]
-
 AsyncBaseTransport: TypeAlias = httpx.AsyncBaseTransport
 
 # A server that closes idle connections after 5 s or more is then never met in the act: in that

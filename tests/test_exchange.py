@@ -162,6 +162,20 @@ async def test_a_client_that_follows_redirects_is_told_not_to():
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_foreign_client_keeps_its_own_headers(library):
+    """The credentials go out with each request of ours, and with none of the caller's."""
+    async with FaultServer() as server, library.AsyncClient(headers={"X-Ours": "no"}) as foreign:
+        before = dict(foreign.headers)
+        async with make_client(server, http_client=foreign) as client:
+            await client.get_account(1)
+        assert before == dict(foreign.headers)
+        (request,) = server.requests
+    assert request.headers["authorization"].startswith("Basic ")
+    assert ("identity", "no") == (request.headers["accept-encoding"], request.headers["x-ours"])
+
+
+@pytest.mark.asyncio
 async def test_what_a_foreign_transport_raises_becomes_ours():
     """Even what no HTTP library would raise, and the body says what is known."""
 

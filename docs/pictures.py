@@ -12,6 +12,23 @@ import tomllib
 from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
+from typing import Any
+
+from clicksend_reseller import (
+    AccountFields,
+    APIConnectionError,
+    APIResponseError,
+    BadRequestError,
+    ClientStateError,
+    Outcome,
+    RateLimitError,
+    ResellerError,
+    RetryPolicy,
+    ServerError,
+    _operations,
+)
+from clicksend_reseller._operations import Operation
+from clicksend_reseller._retry import may_repeat
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
@@ -25,6 +42,7 @@ STYLE = """
  .page { fill: #ffffff } .box { fill: #f6f8fa; stroke: #d0d7de }
  .mark { fill: #1f7a8c } .on-mark { fill: #ffffff; font-size: 12px; font-weight: 600 }
  .good { fill: #1f7a8c; font-weight: 600 } .bad { fill: #b42318; font-weight: 600 }
+ .cell { font-size: 12px }
  .line { stroke: #59636e; stroke-width: 1.5; fill: none }
  .sent { stroke: #1f7a8c; stroke-width: 2; fill: none }
  .lost { stroke: #b42318; stroke-width: 2; stroke-dasharray: 5 4; fill: none }
@@ -169,9 +187,104 @@ def _mark(x: float, y: float, number: int) -> str:
     return circle + text(x, y + 4, str(number), "on-mark", "middle")
 
 
+# --- 4: which error, which next step
+
+_FIELDS = AccountFields(
+    username="u",
+    password="p",
+    user_email="e",
+    user_phone="p",
+    user_first_name="f",
+    user_last_name="l",
+    account_name="a",
+    country="AU",
+)
+ASKED: dict[str, Operation[Any]] = {
+    "a read": _operations.get_account(1),
+    "update": _operations.update_account(1, _FIELDS),
+    "create": _operations.create_account(_FIELDS),
+    "transfer": _operations.transfer_credit(1, 1, "AUD", allow_negative=False),
+}
+# What happened to an attempt, as the rooms below the retry rules report it.
+HAPPENED: dict[str, list[ResellerError]] = {
+    "proven unsent": [APIConnectionError("refused")],
+    "certificate": [APIConnectionError("bad certificate", permanent=True), ClientStateError("x")],
+    "429": [RateLimitError("too many", status_code=429)],
+    "lost answer": [
+        APIConnectionError("lost", outcome=Outcome.UNKNOWN),
+        ServerError("broken", status_code=503, outcome=Outcome.UNKNOWN),
+        APIResponseError("no JSON", status_code=200),
+    ],
+    "another 4xx": [BadRequestError("bad", status_code=400)],
+    "a redirect": [APIResponseError("moved", status_code=307, permanent=True)],
+    "success": [APIResponseError("odd", status_code=200, outcome=Outcome.APPLIED, permanent=True)],
+}
+_IN_FULL = {
+    "proven unsent": "proven unsent: no connection",
+    "certificate": "certificate or header fault",
+    "429": "429, too many calls",
+    "lost answer": "lost answer, 5xx, unreadable",
+    "another 4xx": "another 4xx of the API",
+    "a redirect": "a redirect, never followed",
+    "success": "success, account unreadable",
+}
+_ENDS = {
+    Outcome.NOT_SENT: ("mend, call again", ""),
+    Outcome.REJECTED: ("refused: mend it", ""),
+    Outcome.UNKNOWN: ("unknown: look first", "bad"),
+    Outcome.APPLIED: ("applied: go on", "good"),
+}
+
+
+def repeated(error: ResellerError, operation: Operation[Any]) -> bool:
+    """Tell whether the client itself tries again."""
+    return may_repeat(error, operation, RetryPolicy(), journaled=False)
+
+
+def next_step() -> str:
+    """Show what the client does after each kind of failure, and what is left for the caller."""
+    title = "What happened, and what now"
+    parts = [text(24, 34, title, "head")]
+    columns = [252 + 146 * n for n in range(len(ASKED))]
+    parts += [text(x, 66, name, "quiet") for x, name in zip(columns, ASKED, strict=True)]
+    told: list[str] = []
+    for number, (happened, errors) in enumerate(HAPPENED.items()):
+        y = 98 + 38 * number
+        parts.append(f'<path class="line" d="M24 {y - 22}H{WIDTH - 24}" opacity=".3"/>\n')
+        parts.append(text(24, y, _IN_FULL[happened], "quiet"))
+        for x, (name, operation) in zip(columns, ASKED.items(), strict=True):
+            words, kind = _cell(errors[0], operation)
+            parts.append(text(x, y, words, f"cell {kind}"))
+            told.append(f"{name}: {words}")
+    height = 98 + 38 * len(HAPPENED)
+    parts.append(
+        text(24, height, "A create or transfer in doubt is never sent again by itself.", "quiet")
+    )
+    return svg(height + 24, title, _read_out(told), parts)
+
+
+def _cell(error: ResellerError, operation: Operation[Any]) -> tuple[str, str]:
+    if repeated(error, operation):
+        return "tried again", "good"
+    if not operation.writes and error.outcome in {Outcome.UNKNOWN, Outcome.APPLIED}:
+        return "raised", ""  # a read changes nothing either way
+    if isinstance(error, RateLimitError):
+        return "refused: call later", ""
+    return _ENDS[error.outcome]
+
+
+def _read_out(told: list[str]) -> str:
+    rows = [told[n : n + len(ASKED)] for n in range(0, len(told), len(ASKED))]
+    return " ".join(
+        f"{_IN_FULL[happened]}: {', '.join(row)}."
+        for happened, row in zip(HAPPENED, rows, strict=True)
+    )
+
+
 PICTURES: dict[str, Callable[[], str]] = {
     "lost-answer.svg": lost_answer,
     "floors.svg": floors,
+    "next-step.svg": next_step,
 }
 
 

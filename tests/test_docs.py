@@ -20,21 +20,8 @@ from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser
 
 import clicksend_reseller
-from clicksend_reseller import (
-    AccountFields,
-    APIConnectionError,
-    APIResponseError,
-    BadRequestError,
-    ClientStateError,
-    Outcome,
-    RateLimitError,
-    ResellerError,
-    RetryPolicy,
-    ServerError,
-    _operations,
-)
-from clicksend_reseller._retry import may_repeat
 from clicksend_reseller.sandbox.faults import KINDS
+from pictures import ASKED, HAPPENED, repeated
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -205,46 +192,15 @@ def test_the_options_of_the_sandbox_are_on_its_page(sandbox_help):
     assert offered == {option.split()[0] for option in named}
 
 
-FIELDS = AccountFields(
-    username="u",
-    password="p",
-    user_email="e",
-    user_phone="p",
-    user_first_name="f",
-    user_last_name="l",
-    account_name="a",
-    country="AU",
-)
-COLUMNS = (
-    _operations.get_account(1),
-    _operations.update_account(1, FIELDS),
-    _operations.create_account(FIELDS),
-    _operations.transfer_credit(1, 1, "AUD", allow_negative=False),
-)
-ROWS: dict[str, list[ResellerError]] = {
-    "proven unsent": [APIConnectionError("refused")],
-    "certificate": [APIConnectionError("bad certificate", permanent=True), ClientStateError("x")],
-    "429": [RateLimitError("too many", status_code=429)],
-    "lost answer": [
-        APIConnectionError("lost", outcome=Outcome.UNKNOWN),
-        ServerError("broken", status_code=503, outcome=Outcome.UNKNOWN),
-        APIResponseError("no JSON", status_code=200),
-    ],
-    "another 4xx": [BadRequestError("bad", status_code=400)],
-    "a redirect": [APIResponseError("moved", status_code=307, permanent=True)],
-    "success": [APIResponseError("odd", status_code=200, outcome=Outcome.APPLIED, permanent=True)],
-}
-
-
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", HAPPENED)
 def test_the_repeat_table_says_what_the_code_does(row):
     """Each cell that begins with "again" is repeated, and no other is."""
     text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
     (line,) = re.findall(rf"^\| {row}.*\|$", text, re.MULTILINE)
     cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
-    for error in ROWS[row]:
-        repeated = [may_repeat(error, op, RetryPolicy(), journaled=False) for op in COLUMNS]
-        assert repeated == [cell.startswith("again") for cell in cells], error
+    for error in HAPPENED[row]:
+        found = [repeated(error, operation) for operation in ASKED.values()]
+        assert found == [cell.startswith("again") for cell in cells], error
 
 
 def test_the_reference_has_every_public_name():

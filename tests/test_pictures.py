@@ -1,26 +1,15 @@
 """Do the pictures in the docs show what the code says?"""
 
-import importlib.util
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from pictures import PICTURES
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def _load():
-    spec = importlib.util.spec_from_file_location("pictures", DOCS / "pictures.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PICTURES = _load().PICTURES
 
 
 @pytest.mark.parametrize("name", PICTURES)

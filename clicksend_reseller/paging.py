@@ -183,13 +183,16 @@ class AccountIterator:
 
     async def _read(self, asked: int) -> AccountPage:
         self._reading = asked
+        # Here the page before has been read: who goes on may have twice as many ahead. Doubled
+        # only when the answer has come, 100 pages at 8 take 14 latencies, not 13.
+        self._ahead = min(self._prefetch, 2 * self._ahead)
         self._fetches.start([asked])
         self._fetch_ahead()
         answer = await self._answer(asked)
         fresh = self._passes[-1].read(asked, answer)
         self._upcoming = asked + 1
         self._last_page = answer.last_page
-        self._ahead = min(self._prefetch, 2 * self._ahead or 1)
+        self._ahead = self._ahead or min(self._prefetch, 1)
         self._fetch_ahead()
         return fresh
 

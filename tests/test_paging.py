@@ -189,6 +189,28 @@ async def test_fetching_ahead_begins_with_one_page_and_doubles():
 
 
 @pytest.mark.asyncio
+async def test_a_hundred_pages_at_prefetch_8_take_thirteen_latencies():
+    """The window opens as pages are read, so that hardly a wait is lost to its growth."""
+    server, gates = FakeList(range(100), cap=1), list[asyncio.Event]()
+
+    async def fetch(page, limit):
+        gates.append(gate := asyncio.Event())
+        await gate.wait()
+        return server.answer(page, limit)
+
+    walking = asyncio.create_task(ids_of(AccountIterator(fetch, prefetch=8)))
+    latencies = 0
+    while not walking.done():
+        for _ in range(10):
+            await a_few_turns()
+        latencies += bool(gates)
+        while gates:
+            gates.pop().set()
+    assert list(range(100)) == await walking
+    assert 13 == latencies
+
+
+@pytest.mark.asyncio
 async def test_a_held_walk_keeps_at_most_prefetch_pages():
     """However long the caller holds one account, no more is fetched than was allowed."""
     server = FakeList(range(30), cap=1)

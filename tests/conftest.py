@@ -7,3 +7,5 @@ from heavy import IS_HEAVY
 settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)
 settings.load_profile("deep" if IS_HEAVY else "ci")
+
+pytest_plugins = ["browser"]

@@ -11,6 +11,8 @@ import os
 import shlex
 import signal
 import sys
+import threading
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=int, default=8730, help="0 picks a free one (%(default)s)")
+    add("--port", type=_port, default=8730, help="0 picks a free one (%(default)s)")
     add("--accounts", default="12", metavar="N|FILE", help="how many, or a JSON file of them")
     add("--credit", default="1000", help="the reseller's own (%(default)s)")
     add("--currency", default="AUD", help="the reseller's own (%(default)s)")
@@ -67,7 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         help="lost:transfer_credit:2",
     )
     add("--env", action="store_true", help="print the export line alone, then let go of stdout")
+    add("--open", action="store_true", help="open the console in a browser")
     return parser
+
+
+def _port(word: str) -> int:
+    port = int(word) if word.isascii() and word.isdigit() else -1
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {word!r}")
+    return port
 
 
 def _opened(options: argparse.Namespace) -> Sandbox:
@@ -113,12 +123,15 @@ async def _serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
             asyncio.get_running_loop().add_signal_handler(number, leave.set)
     async with sandbox.serve(options.host, options.port) as served:
         _announce(served, only_env=options.env)
+        if options.open:
+            # A browser may take its time, or run in this terminal: nobody waits for it.
+            threading.Thread(target=webbrowser.open, args=[served.console_url], daemon=True).start()
         await leave.wait()
 
 
 def _announce(served: Served, *, only_env: bool) -> None:
     values = " ".join(f"{name}={shlex.quote(value)}" for name, value in served.env.items())
-    lines = [] if only_env else [served.url]
+    lines = [] if only_env else [served.url, served.console_url]
     sys.stdout.write("\n".join([*lines, f"export {values}", ""]))
     sys.stdout.flush()
     if only_env:

@@ -6,30 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clicksend_reseller.sandbox import shown
+from clicksend_reseller.sandbox.console import console_routes
 from clicksend_reseller.sandbox.faults import check_served, make_fault
 from clicksend_reseller.sandbox.forms import read_json
+from clicksend_reseller.sandbox.gate import own_site_only
 from clicksend_reseller.sandbox.replies import to_json
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
+    from clicksend_reseller.sandbox.changes import Changes
     from clicksend_reseller.sandbox.sandbox import Sandbox
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-
-def admin_app(sandbox: Sandbox) -> ASGIApp:
+def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
     """Make the application behind ``/_sandbox``."""
-    admin = _Admin(sandbox)
+    admin = _Admin(sandbox, changes)
     routes = [
+        *console_routes(sandbox),
         Route("/health", admin.health),
         Route("/state", admin.state),
         Route("/ledger", admin.ledger),
         Route("/requests", admin.requests),
+        Route("/events", admin.events),
         Route("/faults", admin.faults, methods=["GET"]),
         Route("/faults", admin.arm, methods=["POST"]),
         Route("/faults", admin.clear, methods=["DELETE"]),
@@ -39,14 +42,15 @@ def admin_app(sandbox: Sandbox) -> ASGIApp:
         Route("/accounts/{id:int}/spend", admin.spend, methods=["POST"]),
     ]
     handlers = {ValueError: _impossible, TypeError: _impossible}
-    return _own_site_only(Starlette(routes=routes, exception_handlers=handlers))
+    return own_site_only(Starlette(routes=routes, exception_handlers=handlers))
 
 
 class _Admin:
     """Each route is a line or two over the sandbox's own methods."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, changes: Changes) -> None:
         self._sandbox = sandbox
+        self._changes = changes
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
@@ -62,6 +66,11 @@ class _Admin:
         after = _after(request)
         logged = self._sandbox.requests
         return _json([shown.request(request) for request in logged if request.n > after])
+
+    async def events(self, _request: Request) -> Response:
+        headers = {"cache-control": "no-store"}
+        stream = self._changes.stream()
+        return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
     async def faults(self, _request: Request) -> Response:
         return _json([shown.fault(armed) for armed in self._sandbox.faults])
@@ -127,23 +136,3 @@ def _after(request: Request) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ValueError(f"after must be a number from 0 on, not {text!r}")
     return int(text)
-
-
-def _own_site_only(app: ASGIApp) -> ASGIApp:
-    """Keep pages of other sites out, which a browser on this machine may have open."""
-
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        problem = _foreign(Request(scope))
-        await (_error(403, problem) if problem else app)(scope, receive, send)
-
-    return guarded
-
-
-def _foreign(request: Request) -> str | None:
-    # A name that resolves to this machine is how a page elsewhere would get round the origin.
-    if request.url.hostname not in _LOOPBACK:
-        return "the host must be localhost, 127.0.0.1 or ::1"
-    origin = request.headers.get("origin")
-    if request.method != "GET" and origin not in {None, f"http://{request.headers['host']}"}:
-        return "another site may not change the sandbox"
-    return None

@@ -13,6 +13,7 @@ import attrs
 from clicksend_reseller.sandbox.api import Target, answer, identify, with_rate
 from clicksend_reseller.sandbox.faults import BREAKING, Fault
 from clicksend_reseller.sandbox.replies import HTML, JSON, TOO_MANY, Reply, Request, envelope
+from clicksend_reseller.sandbox.secrecy import masked_authorization
 from clicksend_reseller.sandbox.world import Entry, LoggedRequest
 
 if TYPE_CHECKING:
@@ -45,15 +46,20 @@ def refuse(world: World, method: str, path: str) -> Fault | None:
     """
     request = Request(method=method, path=path)
     target = identify(request)
-    fault = world.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
-    if fault:
-        world.changed()
+    with world.lock:
+        fault = world.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
+        if fault:
+            world.changed()
     return fault
 
 
 def exchange(world: World, request: Request) -> Exchange:
     """Take a request that has arrived whole through the world."""
-    target = identify(request)
+    with world.lock:
+        return _exchange(world, request, identify(request))
+
+
+def _exchange(world: World, request: Request, target: Target) -> Exchange:
     world.requests_seen += 1
     fault = world.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
     entries = len(world.ledger)
@@ -68,7 +74,8 @@ def exchange(world: World, request: Request) -> Exchange:
 def told(world: World, exchange: Exchange) -> None:
     """Note that the caller was given the whole right answer."""
     if exchange.entry and exchange.tells:
-        world.tell(exchange.entry)
+        with world.lock:
+            world.tell(exchange.entry)
 
 
 def _fits(fault: Fault, target: Target) -> bool:
@@ -117,7 +124,8 @@ def _limit(fault: Fault) -> Reply:
 
 
 def _redirect(fault: Fault, request: Request) -> Reply:
-    headers = {"location": request.path, "content-type": "text/html"}
+    place = f"{request.path}?{request.query}" if request.query else request.path
+    headers = {"location": place, "content-type": "text/html"}
     return Reply(status=fault.answer_status, headers=headers, body=b"")
 
 
@@ -139,6 +147,7 @@ def _logged(
         query=request.query,
         operation=target.operation,
         client_user_id=target.client_user_id,
+        authorization=masked_authorization(request.authorization),
         body=request.body,
         status=reply.status if answered else None,
         fault=fault.kind if fault else None,

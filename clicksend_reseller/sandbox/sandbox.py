@@ -214,24 +214,29 @@ class Sandbox:
         Raises:
             ValueError: an unknown kind, operation or field, or an impossible value.
         """
-        fault = self.world.faults.arm(make_fault(kind, **where))
-        self.world.changed()
-        return fault
+        fault = make_fault(kind, **where)
+        with self.world.lock:
+            armed = self.world.faults.arm(fault)
+            self.world.changed()
+        return armed
 
     @property
     def faults(self) -> tuple[Armed, ...]:
         """The faults that wait to strike."""
-        return self.world.faults.armed
+        with self.world.lock:
+            return self.world.faults.armed
 
     def clear_faults(self) -> None:
         """Forget the armed faults; those of the cast stay, as they belong to its members."""
-        self.world.faults.clear()
-        self.world.changed()
+        with self.world.lock:
+            self.world.faults.clear()
+            self.world.changed()
 
     def clear_fault(self, fault_id: int) -> bool:
         """Forget one armed fault, by its ``id``; False where it is not armed."""
-        found = self.world.faults.disarm(fault_id)
-        self.world.changed()
+        with self.world.lock:
+            found = self.world.faults.disarm(fault_id)
+            self.world.changed()
         return found
 
     def spend(self, client_user_id: int, amount: str | int | Decimal) -> None:
@@ -244,7 +249,8 @@ class Sandbox:
         spent = money(amount)
         if spent <= 0:
             raise ValueError(f"a client spends more than nothing, not {amount!r}")
-        self.world.spend(self._find(client_user_id), spent)
+        with self.world.lock:
+            self.world.spend(self._find(client_user_id), spent)
 
     def add_account(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the wire's own fields
         """Let another client in.
@@ -259,15 +265,17 @@ class Sandbox:
             ValueError: the id is taken, or a field cannot be read.
         """
         world = self.world
-        client = read_client(fields, next_id=world.next_id, currency=world.setup.currency)
-        if client.user_id in world.clients:
-            raise ValueError(f"user_id {client.user_id} is taken")
-        world.add(client)
+        with world.lock:
+            client = read_client(fields, next_id=world.next_id, currency=world.setup.currency)
+            if client.user_id in world.clients:
+                raise ValueError(f"user_id {client.user_id} is taken")
+            world.add(client)
         return show(client, client.balance)
 
     def reset(self) -> None:
         """Go back to the beginning: accounts, credit, ledger, requests, faults and dice."""
-        self.world.reset()
+        with self.world.lock:
+            self.world.reset()
 
     def _find(self, client_user_id: int) -> Client:
         try:

@@ -11,11 +11,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
 
 from clicksend_reseller.sandbox.admin import admin_app
 from clicksend_reseller.sandbox.api import BASE_PATH
+from clicksend_reseller.sandbox.changes import Changes
+from clicksend_reseller.sandbox.console import HOME
 from clicksend_reseller.sandbox.exchange import Exchange, exchange, told
 from clicksend_reseller.sandbox.faults import BREAKING
 from clicksend_reseller.sandbox.replies import Request
@@ -24,7 +26,7 @@ from clicksend_reseller.sandbox.sockets import Connections, break_off, tracking
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from clicksend_reseller.sandbox.sandbox import Sandbox
     from clicksend_reseller.sandbox.world import World
@@ -39,7 +41,7 @@ class Served:
 
     Attributes:
         url: the ``base_url`` of a client.
-        console_url: what the admin routes stand under.
+        console_url: the page to open in a browser; the admin routes stand under it.
         env: the environment variables that make AsyncResellerClient connect to it.
     """
 
@@ -56,20 +58,22 @@ async def serve(sandbox: Sandbox, host: str, port: int) -> AsyncGenerator[Served
         OSError: the port is taken, or the host is none of this machine's.
     """
     connections: Connections = {}
-    server = uvicorn.Server(_config(sandbox, connections, host, port))
+    changes = Changes(sandbox.world)
+    server = uvicorn.Server(_config(_app(sandbox, connections, changes), connections, host, port))
     await _start(server)
     try:
         yield _served(sandbox, host, server.servers[0].sockets[0].getsockname()[1])
     finally:
+        await changes.close()
         for transport in [*connections.values()]:
             transport.close()  # or the silent ones would keep uvicorn waiting
         await server.shutdown()
 
 
-def _config(sandbox: Sandbox, connections: Connections, host: str, port: int) -> uvicorn.Config:
+def _config(app: ASGIApp, connections: Connections, host: str, port: int) -> uvicorn.Config:
     # uvicorn binds the port itself: on a socket of ours asyncio would leave Nagle on.
     return uvicorn.Config(
-        _app(sandbox, connections),
+        app,
         host=host,
         port=port,
         http=tracking(connections),
@@ -95,13 +99,18 @@ async def _start(server: uvicorn.Server) -> None:
         raise exc.__context__ or exc from None
 
 
-def _app(sandbox: Sandbox, connections: Connections) -> Starlette:
+def _app(sandbox: Sandbox, connections: Connections, changes: Changes) -> Starlette:
     return Starlette(
         routes=[
-            Mount("/_sandbox", app=admin_app(sandbox)),
+            Route("/_sandbox", _to_the_console),
+            Mount("/_sandbox", app=admin_app(sandbox, changes)),
             Mount("/", app=_API(sandbox.world, connections)),
         ]
     )
+
+
+def _to_the_console(_request: HTTPRequest) -> Response:
+    return RedirectResponse(HOME)
 
 
 def _served(sandbox: Sandbox, host: str, port: int) -> Served:
@@ -113,7 +122,7 @@ def _served(sandbox: Sandbox, host: str, port: int) -> Served:
         "CLICKSEND_USERNAME": setup.username,
         "CLICKSEND_API_KEY": setup.api_key,
     }
-    return Served(url=root + BASE_PATH, console_url=f"{root}/_sandbox/", env=env)
+    return Served(url=root + BASE_PATH, console_url=root + HOME, env=env)
 
 
 class _API:

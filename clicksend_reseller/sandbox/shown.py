@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from clicksend_reseller.sandbox.forms import read_json
-from clicksend_reseller.sandbox.rows import as_object, show
+from clicksend_reseller.sandbox.rows import show
+from clicksend_reseller.sandbox.secrecy import masked, masked_query
 
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.faults import Armed
     from clicksend_reseller.sandbox.rows import Client
     from clicksend_reseller.sandbox.world import Entry, LoggedRequest, World
-
-MASK = "**********"
-
-_SECRET_NAMES = ("password", "api_key", "token", "secret")
 
 
 def state(world: World) -> dict[str, Any]:
@@ -50,20 +47,10 @@ _BALANCES = ("balance_after", "credit_after")
 
 def request(logged: LoggedRequest) -> dict[str, Any]:
     """Give a logged request; a body that is no JSON object is left out, as it cannot be masked."""
-    return {**attrs.asdict(logged), "body": _masked(read_json(logged.body))}
+    query, body = masked_query(logged.query), masked(read_json(logged.body))
+    return {**attrs.asdict(logged), "query": query, "body": body}
 
 
 def fault(armed: Armed) -> dict[str, Any]:
     """Give a fault and what it has seen."""
     return {**attrs.asdict(armed.fault), "passed": armed.passed, "struck": armed.struck}
-
-
-def _masked(content: object) -> object:
-    fields = as_object(content)
-    if fields is None:
-        return content
-    return {name: MASK if _is_secret(name) else _masked(fields[name]) for name in fields}
-
-
-def _is_secret(name: str) -> bool:
-    return any(secret in name.lower() for secret in _SECRET_NAMES)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import reduce
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,13 +16,14 @@ import attrs
 from clicksend_reseller.sandbox.faults import Fault, FaultTable
 from clicksend_reseller.sandbox.money import convert, minus, money, plus
 from clicksend_reseller.sandbox.quirks import Quirks
-from clicksend_reseller.sandbox.rows import Client
+from clicksend_reseller.sandbox.rows import MAX_ID, Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 REQUESTS_KEPT = 10_000
+BALANCES_KEPT = 60
 
 
 class ShortOfCreditError(Exception):
@@ -61,6 +64,7 @@ class LoggedRequest:
         time: by the sandbox's clock.
         operation: the client's method; None for an unknown route.
         client_user_id: whom it is about, where it says so.
+        authorization: the scheme that was used; what proves it is masked on arrival.
         body: may hold a password.
         status: of the answer that was meant for the caller; None where the request was dropped.
         fault: the kind that struck.
@@ -73,9 +77,18 @@ class LoggedRequest:
     query: str
     operation: str | None
     client_user_id: int | None
+    authorization: str
     body: bytes = attrs.field(repr=False)
     status: int | None
     fault: str | None
+
+
+@attrs.frozen
+class Balance:
+    """What a client had from some time on; None is the beginning."""
+
+    since: float | None
+    amount: Decimal
 
 
 @attrs.frozen(kw_only=True)
@@ -95,17 +108,26 @@ class Setup:
 
 
 class World:
-    """The state behind the API; nothing in it waits or does I/O."""
+    """The state behind the API; nothing in it waits or does I/O.
+
+    Attributes:
+        lock: held by whoever changes the world, or reads more than one thing of it: a served
+            sandbox may be steered from another thread.
+        watchers: called after each change, in whichever thread made it.
+    """
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.revision: int = 0
+        self.lock = threading.RLock()
+        self.watchers: list[Callable[[], None]] = []
         self._begin()
 
     def _begin(self) -> None:
         setup = self.setup
         self.clients: dict[int, Client] = {client.user_id: client for client in setup.clients}
         self.credit: Decimal = setup.credit
+        self.balances: dict[int, deque[Balance]] = {}
         self.ledger: list[Entry] = []
         self.requests: deque[LoggedRequest] = deque(maxlen=REQUESTS_KEPT)
         self.requests_seen = 0
@@ -124,18 +146,31 @@ class World:
     def changed(self) -> None:
         """Count a change, for whoever watches."""
         self.revision += 1
+        for watcher in tuple(self.watchers):
+            watcher()
 
     def add(self, client: Client) -> None:
         """Let a client in, or replace the one with the same id."""
         if client.currency not in self.setup.rates:
             raise ValueError(f"no rate for currency {client.currency!r}: pass it in rates=")
+        known = self.clients.get(client.user_id)
+        if known and known.balance != client.balance:
+            self._keep_balance(known, client)
         self.clients[client.user_id] = client
         self.changed()
+
+    def _keep_balance(self, before: Client, after: Client) -> None:
+        begun = deque([Balance(None, before.balance)], maxlen=BALANCES_KEPT)
+        kept = self.balances.setdefault(after.user_id, begun)
+        kept.append(Balance(self.setup.clock(), after.balance))
 
     @property
     def next_id(self) -> int:
         """The ``user_id`` of the next client."""
-        return max(self.clients, default=1000) + 1
+        following = max(self.clients, default=1000) + 1
+        if following <= MAX_ID:
+            return following
+        return next(number for number in count(1) if number not in self.clients)
 
     def spend(self, client: Client, amount: Decimal) -> None:
         """Let a client use up credit, into debt if need be."""

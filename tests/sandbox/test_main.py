@@ -44,11 +44,12 @@ def admin(url, path):
         return json.load(response)
 
 
-def test_the_first_line_is_the_address_and_the_second_the_export():
-    """A program reads the one, a person copies the other."""
+def test_it_prints_the_address_the_console_and_a_line_to_export():
+    """A program reads the first, a person opens the second and copies the third."""
     with started("--port", "0") as process:
-        url, export = process.stdout.readline().strip(), process.stdout.readline().strip()
+        url, console, export = (process.stdout.readline().strip() for _ in range(3))
         assert {"status": "ok"} == admin(url, "health")
+        assert url.removesuffix("/v3") + "/_sandbox/" == console
     values = f"CLICKSEND_BASE_URL={url} CLICKSEND_USERNAME=sandbox CLICKSEND_API_KEY=sandbox"
     assert f"export {values}" == export
 
@@ -127,7 +128,8 @@ def test_a_taken_port_is_named_with_the_way_out():
         (["--accounts", "nowhere.json"], "nowhere.json cannot be read"),
         (["--credit", "much"], "money has at most 12 digits"),
         (["--currency", "XTS"], "no rate for currency 'XTS'"),
-        (["--port", "x"], "invalid int value: 'x'"),
+        (["--port", "x"], "a port is a number from 0 to 65535, not 'x'"),
+        (["--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),
     ],
 )
 def test_impossible_options_exit_with_2_and_name_the_possible(arguments, message):

@@ -333,6 +333,7 @@ async def test_ledger_and_requests_can_be_read_on_from_a_number(running):
             "query": "",
             "operation": "transfer_credit",
             "client_user_id": 1001,
+            "authorization": "Basic **********",
             "body": TRANSFER,
             "status": None,
             "fault": "lost",

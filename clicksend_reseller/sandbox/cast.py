@@ -10,10 +10,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from clicksend_reseller.sandbox.faults import Fault
+from clicksend_reseller.sandbox.money import check_rate
 from clicksend_reseller.sandbox.rows import MAX_ID, read_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from clicksend_reseller.sandbox.rows import Client
 
@@ -59,7 +60,13 @@ _PLACES = (("AU", "AUD"), ("US", "USD"), ("GB", "GBP"), ("NZ", "NZD"), ("DE", "E
 
 
 def cast(count: int, seed: int) -> tuple[Client, ...]:
-    """Give the first clients of the fixed cast, and above it generated ones."""
+    """Give the first clients of the fixed cast, and above it generated ones.
+
+    Raises:
+        ValueError: not a number of clients.
+    """
+    if isinstance(count, bool) or count < 0:
+        raise ValueError(f"accounts is a whole number from 0 on, or the clients, not {count!r}")
     fixed = [read_client(fields, next_id=1) for fields in _CAST[:count]]
     random = Random(seed)  # noqa: S311 - the same clients for the same seed is the point
     return (*fixed, *(_generated(1001 + n, random) for n in range(len(_CAST), count)))
@@ -71,7 +78,9 @@ def standing_faults(clients: Iterable[Client]) -> tuple[Fault, ...]:
     return tuple(fault for fault in _STANDING if fault.client_user_id in present)
 
 
-def read_cast(accounts: Iterable[Mapping[str, Any]]) -> tuple[Client, ...]:
+def read_cast(
+    accounts: Iterable[Mapping[str, Any]], currencies: Container[str]
+) -> tuple[Client, ...]:
     """Read the caller's own clients.
 
     Raises:
@@ -79,11 +88,26 @@ def read_cast(accounts: Iterable[Mapping[str, Any]]) -> tuple[Client, ...]:
     """
     clients: dict[int, Client] = {}
     for fields in accounts:
-        client = read_client(fields, next_id=max(clients, default=1000) + 1)
-        if client.user_id in clients:
-            raise ValueError(f"user_id {client.user_id} comes twice")
+        client = read_next(fields, clients, currencies)
         clients[client.user_id] = client
     return tuple(clients.values())
+
+
+def read_next(
+    fields: Mapping[str, Any] | None, known: Mapping[int, Client], currencies: Container[str]
+) -> Client:
+    """Read one more client of the caller's own.
+
+    Raises:
+        ValueError: its id comes twice, it cannot be read, or its currency has no rate.
+    """
+    if fields is None:
+        raise ValueError("an account is a JSON object")
+    client = read_client(fields, next_id=max(known, default=1000) + 1)
+    if client.user_id in known:
+        raise ValueError(f"user_id {client.user_id} comes twice")
+    check_rate(client.currency, currencies)
+    return client
 
 
 def _generated(user_id: int, random: Random) -> Client:

@@ -7,27 +7,47 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
+from clicksend_reseller.sandbox.cast import read_next
+from clicksend_reseller.sandbox.money import RATES
 from clicksend_reseller.sandbox.rows import as_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
+    from clicksend_reseller.sandbox.rows import Client
 
-def read_accounts(path: Path) -> list[Mapping[str, Any]]:
-    """Read the accounts of a file.
+
+def _no_number(word: str) -> object:
+    raise ValueError(f"{word} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)
+_BETWEEN = " \t\r\n,"
+_ACCOUNTS = re.compile(r'"accounts"\s*:\s*(?=\[)')
+
+
+def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Mapping[str, Any]]:
+    """Read the accounts of a file, each of them fit to be a client.
+
+    Args:
+        path: of the file.
+        currencies: those that there is a rate for.
 
     Raises:
-        ValueError: it cannot be read, or an id comes twice; the message names file and line.
+        ValueError: it cannot be read, an account is impossible, or an id comes twice; the message
+            names the file and the line.
     """
     text = _text(path)
-    accounts = _rows(path, _json(path, text))
-    seen: set[object] = set()
-    for user_id in [row["user_id"] for row in accounts if "user_id" in row]:
-        if user_id in seen:
-            raise ValueError(f"{path}, line {_second(user_id, text)}: {user_id} comes twice")
-        seen.add(user_id)
-    return accounts
+    rows = _rows(path, _json(path, text))
+    known: dict[int, Client] = {}
+    for row, place in zip(rows, _places(text, rows), strict=True):
+        try:
+            client = read_next(as_object(row), known, currencies)
+        except ValueError as exc:
+            raise ValueError(f"{path}, line {text.count(chr(10), 0, place) + 1}: {exc}") from exc
+        known[client.user_id] = client
+    return cast("list[Mapping[str, Any]]", rows)
 
 
 def _text(path: Path) -> str:
@@ -39,24 +59,35 @@ def _text(path: Path) -> str:
 
 def _json(path: Path, text: str) -> object:
     try:
-        return json.loads(text, parse_float=Decimal)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as exc:
         raise ValueError(f"{path}, line {exc.lineno}: {exc.msg}") from exc
+    except (ValueError, RecursionError) as exc:  # a number or a nesting that is out of all bounds
+        raise ValueError(f"{path} cannot be read: {exc}") from exc
 
 
-def _rows(path: Path, content: object) -> list[Mapping[str, Any]]:
+def _rows(path: Path, content: object) -> list[object]:
     whole = as_object(content)
     rows: Any = whole.get("accounts") if whole else content
     if not isinstance(rows, list):
         raise ValueError(  # noqa: TRY004 - a file's fault, as the others
             f'{path} holds neither a list nor an object with "accounts"'
         )
-    accounts = [as_object(row) for row in cast("list[object]", rows)]
-    if None in accounts:
-        raise ValueError(f"{path}: account {accounts.index(None) + 1} is no JSON object")
-    return [row for row in accounts if row is not None]
+    return cast("list[object]", rows)
 
 
-def _second(user_id: object, text: str) -> int:
-    places = [m.start() for m in re.finditer(rf'"user_id"\s*:\s*{re.escape(str(user_id))}\b', text)]
-    return text.count("\n", 0, places[1]) + 1 if len(places) > 1 else 0
+def _places(text: str, rows: list[object]) -> list[int]:
+    """Find where each row begins, which the parser does not tell."""
+    for begin in (0, *(key.end() for key in _ACCOUNTS.finditer(text))):
+        opened = text.index("[", begin)
+        if _DECODER.raw_decode(text, opened)[0] == rows:
+            return list(_begins(text, opened + 1, len(rows)))
+    raise AssertionError  # the rows were read from this very text
+
+
+def _begins(text: str, place: int, count: int) -> Iterator[int]:
+    for _ in range(count):
+        while text[place] in _BETWEEN:
+            place += 1
+        yield place
+        place = _DECODER.raw_decode(text, place)[1]

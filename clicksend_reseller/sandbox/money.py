@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 # What one unit is worth in AUD. Invented: ClickSend's own rates are unknown and change weekly.
 RATES: Mapping[str, Decimal] = {
@@ -47,6 +47,16 @@ def convert(amount: Decimal, source: str, target: str, rates: Mapping[str, Decim
         return _to_micro(amount)
     in_aud = _CONTEXT.multiply(amount, rates[source])
     return _to_micro(_CONTEXT.divide(in_aud, rates[target]))
+
+
+def check_rate(currency: str, rates: Container[str]) -> None:
+    """Refuse a currency that has no rate.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if currency not in rates:
+        raise ValueError(f"no rate for currency {currency!r}: pass it in rates=")
 
 
 def plus(one: Decimal, other: Decimal) -> Decimal:

@@ -74,11 +74,13 @@ def read_client(fields: Mapping[str, Any], *, next_id: int, currency: str = "AUD
         currency: that of a client that names none.
 
     Raises:
-        ValueError: an impossible id or balance.
+        ValueError: an impossible id, balance or currency.
     """
     given = dict(fields)
     user_id = _user_id(given.pop("user_id", next_id))
     code = given.pop("currency", None) or _code(given.get("_currency")) or currency
+    if not isinstance(code, str):
+        raise ValueError(f"account {user_id}: a currency is a string, not {code!r}")  # noqa: TRY004 - as the others
     try:
         balance = money(given.pop("balance", 0))
     except (TypeError, ValueError) as exc:
@@ -159,7 +161,7 @@ def _user_id(value: object) -> int:
     return value
 
 
-def _code(shown: object) -> str | None:
+def _code(shown: object) -> object:
     content = as_object(shown)
     return content.get("currency_name_short") if content else None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from clicksend_reseller.sandbox.cast import cast, read_cast, standing_faults
 from clicksend_reseller.sandbox.faults import Where, make_fault
-from clicksend_reseller.sandbox.money import RATES, money
+from clicksend_reseller.sandbox.money import RATES, check_rate, money
 from clicksend_reseller.sandbox.quirks import Quirks
 from clicksend_reseller.sandbox.rows import read_client, show
 from clicksend_reseller.sandbox.world import Entry, LoggedRequest, Setup, World
@@ -78,8 +78,9 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
     ) -> None:
         is_cast = isinstance(accounts, int)
-        clients = cast(accounts, seed) if isinstance(accounts, int) else read_cast(accounts)
-        _check_rates(clients, currency, rates)
+        clients = cast(accounts, seed) if isinstance(accounts, int) else read_cast(accounts, rates)
+        for code in {currency, *(client.currency for client in clients)}:
+            check_rate(code, rates)
         self.world: World = World(
             Setup(
                 clients=clients,
@@ -282,9 +283,3 @@ class Sandbox:
             return self.world.clients[client_user_id]
         except KeyError:
             raise KeyError(f"no client {client_user_id!r} in this sandbox") from None
-
-
-def _check_rates(clients: Iterable[Client], currency: str, rates: Mapping[str, Decimal]) -> None:
-    for code in {currency, *(client.currency for client in clients)}:
-        if code not in rates:
-            raise ValueError(f"no rate for currency {code!r}: pass it in rates=")

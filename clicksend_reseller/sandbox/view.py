@@ -121,7 +121,7 @@ def _numbers(world: World) -> dict[str, Any]:
         "applied": len(world.ledger),
         "untold": sum(not entry.told for entry in world.ledger),
         "requests": world.requests_seen,
-        "names": {number: world.clients[number].row["username"] for number in world.clients},
+        "known": world.clients,
     }
 
 

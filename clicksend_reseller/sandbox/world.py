@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clicksend_reseller.sandbox.faults import Fault, FaultTable
-from clicksend_reseller.sandbox.money import convert, minus, money, plus
+from clicksend_reseller.sandbox.money import check_rate, convert, minus, money, plus
 from clicksend_reseller.sandbox.quirks import Quirks
 from clicksend_reseller.sandbox.rows import MAX_ID, Client
 
@@ -151,8 +151,7 @@ class World:
 
     def add(self, client: Client) -> None:
         """Let a client in, or replace the one with the same id."""
-        if client.currency not in self.setup.rates:
-            raise ValueError(f"no rate for currency {client.currency!r}: pass it in rates=")
+        check_rate(client.currency, self.setup.rates)
         known = self.clients.get(client.user_id)
         if known and known.balance != client.balance:
             self._keep_balance(known, client)

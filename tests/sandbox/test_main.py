@@ -129,6 +129,7 @@ def test_a_taken_port_is_named_with_the_way_out():
         (["--credit", "much"], "money has at most 12 digits"),
         (["--currency", "XTS"], "no rate for currency 'XTS'"),
         (["--port", "x"], "a port is a number from 0 to 65535, not 'x'"),
+        (["--accounts", "12,5"], "12,5 cannot be read"),
         (["--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),
     ],
 )
@@ -147,7 +148,7 @@ sys.exit(main(["--port", "0"]))
 """
 
 
-@pytest.mark.parametrize("module", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("module", ["jinja2", "starlette", "uvicorn"])
 def test_a_missing_extra_is_named_with_the_command_that_adds_it(module):
     """One line, exit code 1."""
     run = subprocess.run(
@@ -164,11 +165,22 @@ def test_a_missing_extra_is_named_with_the_command_that_adds_it(module):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[\n {"user_id": 5},\n {"user_id": 6},\n {"user_id": 5}\n]', "line 4: 5 comes twice"),
+        (
+            '[\n {"user_id": 5},\n {"user_id": 6},\n {"user_id": 5}]',
+            "line 4: user_id 5 comes twice",
+        ),
+        ('[\n {},\n {"user_id": 1001}\n]', "line 3: user_id 1001 comes twice"),
+        ('{"note": [],\n "accounts":\n [{},\n\n {"balance": "x"}]}', "line 5: account 1002: money"),
+        ('[\n {"user_id": 0}]', "line 2: user_id must be an int from 1"),
+        ('[\n\n {"currency": "XTS"}]', "line 3: no rate for currency 'XTS'"),
+        ('[\n {"currency": {"a": 1}}]', "line 2: account 1001: a currency is a string"),
+        ("[NaN]", "cannot be read: NaN is no JSON"),
+        ("[" * 100_000, "cannot be read: "),
+        ("1" * 5000, "cannot be read: "),
         ('[\n {"user_id": 5},\n {"user_id"\n]', "line 4: Expecting ':'"),
         ('{"accounts": 5}', "holds neither a list nor"),
         ("5", "holds neither a list nor"),
-        ("[{}, 5]", "account 2 is no JSON object"),
+        ("[{},\n 5]", "line 2: an account is a JSON object"),
     ],
 )
 def test_a_bad_accounts_file_is_named_with_its_line(tmp_path, text, message):

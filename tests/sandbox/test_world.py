@@ -227,6 +227,19 @@ def test_impossible_clients_are_refused(accounts, message):
         Sandbox(accounts=accounts)
 
 
+@pytest.mark.parametrize("accounts", [-1, True])
+def test_a_number_of_clients_is_a_number(accounts):
+    """A slice would take a negative one for something else."""
+    with pytest.raises(ValueError, match="accounts is a whole number from 0 on"):
+        Sandbox(accounts=accounts)
+
+
+def test_the_client_after_the_last_possible_one_gets_a_free_number():
+    """Ids end at 2**31 - 1, and a sandbox may begin there."""
+    sandbox = Sandbox(accounts=[{"user_id": 1}, {"user_id": 2**31 - 1}])
+    assert 2 == sandbox.add_account()["user_id"]
+
+
 def test_a_second_account_with_the_same_id_is_refused():
     """Adding never replaces anybody."""
     sandbox = Sandbox(accounts=1)

@@ -1,0 +1,147 @@
+"""How does a FastAPI application hold a client, and what does it answer when a call fails?
+
+Needs the extra `[fastapi]`. Errors become problem details (RFC 9457) in words of our own, with
+the API's word on each faulty field; never its other prose, an excerpt or a credential.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from clicksend_reseller import AsyncResellerClient, Outcome, ResellerError, errors
+
+try:
+    from fastapi import Depends, FastAPI, Request
+    from fastapi.requests import HTTPConnection
+    from fastapi.responses import JSONResponse
+except ModuleNotFoundError as exc:
+    advice = 'pip install "clicksend-reseller[fastapi]"'
+    raise ModuleNotFoundError(f"this needs {exc.name}: {advice}", name=exc.name) from exc
+
+__all__ = ["ResellerDep", "add_exception_handlers", "get_reseller", "reseller_lifespan"]
+
+_logger = logging.getLogger("clicksend_reseller")
+_READS = frozenset({"get_account", "get_own_account", "list_accounts"})
+_UNUSABLE = (502, "Upstream unusable")  # why, is for our log only
+# Status and title; the nearest class counts, and what is not here is a fault of our own.
+_PROBLEMS = {
+    errors.BadRequestError: (422, "Value refused"),
+    errors.NotFoundError: (404, "Client not found"),
+    errors.AlreadyExistsError: (409, "User name taken"),
+    errors.InsufficientCreditError: (402, "Not enough credit"),
+    errors.RateLimitError: (503, "Too many calls"),
+    errors.AuthenticationError: _UNUSABLE,
+    errors.PermissionDeniedError: _UNUSABLE,
+    errors.ConfigurationError: _UNUSABLE,
+    errors.APITimeoutError: (504, "Upstream timeout"),
+    errors.APIConnectionError: (502, "Upstream unreachable"),
+    errors.APIResponseError: (502, "Upstream unreadable"),
+    errors.APIStatusError: (502, "Upstream error"),
+    errors.KeyReusedError: (409, "Key reused"),
+    errors.UnsettledTransferError: (409, "Transfer unsettled"),
+}
+_DETAILS = {
+    Outcome.NOT_SENT: "Nothing was sent.",
+    Outcome.REJECTED: "Nothing was changed.",
+    Outcome.UNKNOWN: "It may have been applied. Do not send it again before you have checked.",
+    Outcome.APPLIED: "It was applied. Do not send it again.",
+}
+
+
+def reseller_lifespan(
+    make_client: Callable[[], AsyncResellerClient],
+) -> Callable[[Any], AbstractAsyncContextManager[dict[str, AsyncResellerClient]]]:
+    """Make a lifespan that opens one client for the application and closes it at the end.
+
+    Closing waits for writes that have left. To nest it, enter it in a lifespan of your own
+    and yield the state that it gives, `{"reseller": client}`, with more in it.
+
+    Args:
+        make_client: called once, on the application's event loop.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncGenerator[dict[str, AsyncResellerClient]]:
+        async with make_client() as client:
+            yield {"reseller": client}
+
+    return lifespan
+
+
+async def get_reseller(connection: HTTPConnection) -> AsyncResellerClient:
+    """Give the application's client; the dependency behind `ResellerDep`.
+
+    Raises:
+        RuntimeError: the application has no such lifespan; the message has the line to add.
+    """
+    client: AsyncResellerClient | None = getattr(connection.state, "reseller", None)
+    if client is None:
+        line = "app = FastAPI(lifespan=reseller_lifespan(lambda: AsyncResellerClient()))"
+        raise RuntimeError(f"the application holds no reseller client: add {line}")
+    return client
+
+
+ResellerDep = Annotated[AsyncResellerClient, Depends(get_reseller)]
+
+
+def add_exception_handlers(
+    app: FastAPI,
+    *,
+    outcome_url: Callable[[errors.TransferOutcomeUnknownError], str] | None = None,
+) -> None:
+    """Answer each `ResellerError` with problem details (RFC 9457).
+
+    A write that may have been applied never gets a status that clients repeat by themselves.
+
+    Args:
+        app: whose endpoints raise them.
+        outcome_url: the page of a transfer whose outcome is unknown; with it such a transfer
+            is answered with 202 and this Location, without it with 500.
+    """
+
+    async def answer(_request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, ResellerError):
+            raise error
+        status, title, headers = *_problem(error), dict[str, str]()
+        if isinstance(error, errors.TransferOutcomeUnknownError) and outcome_url is not None:
+            status, headers["Location"] = 202, quote(outcome_url(error), safe=":/%#?=@[]!$&'()*+,")
+        if isinstance(error, errors.RateLimitError) and status == 503:
+            # Where the API gave no time: its window looks like a minute (L).
+            asked = 60 if error.retry_after is None else error.retry_after
+            headers["Retry-After"] = str(math.ceil(asked))
+        if status in {202, 500} or (status, title) == _UNUSABLE:
+            _logger.error("answered with %d: %s", status, error)
+        body = _body(status, title, error)
+        return JSONResponse(body, status, headers, "application/problem+json")
+
+    app.add_exception_handler(ResellerError, answer)
+
+
+def _problem(error: ResellerError) -> tuple[int, str]:
+    if error.operation not in _READS and error.outcome is Outcome.UNKNOWN:
+        return 500, "Outcome unknown"
+    if error.operation not in _READS and error.outcome is Outcome.APPLIED:
+        return 500, "Applied"
+    known = [_PROBLEMS[cls] for cls in type(error).__mro__ if cls in _PROBLEMS]
+    return known[0] if known else (500, "Internal error")
+
+
+def _body(status: int, title: str, error: ResellerError) -> dict[str, Any]:
+    name, is_read = title.lower().replace(" ", "-"), error.operation in _READS
+    body: dict[str, Any] = {
+        "type": f"urn:problem-type:clicksend-reseller:{name}",
+        "title": title,
+        "status": status,
+        "detail": "Nothing was changed." if is_read else _DETAILS[error.outcome],
+        "outcome": error.outcome.value,
+    }
+    if isinstance(error, errors.BadRequestError):
+        body["field_errors"] = error.field_errors
+    if key := getattr(error, "idempotency_key", None):
+        body["idempotency_key"] = key
+    return body

@@ -1,0 +1,23 @@
+"""How is the `clicksend-reseller` command started? And what is said where its extra is missing."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+__all__ = ["main"]
+
+_PARTS = ("cyclopts", "rich", "sqlalchemy", "aiosqlite")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    missing = [name for name in _PARTS if find_spec(name) is None]
+    if missing:
+        sys.exit(
+            f"the command line needs {', '.join(missing)}: "
+            'pip install "clicksend-reseller[cli]"'  # sys.exit prints it and leaves with 1
+        )
+    from clicksend_reseller.cli.app import run  # noqa: PLC0415 - the extra is there
+
+    sys.exit(run(sys.argv[1:]))

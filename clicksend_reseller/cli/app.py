@@ -1,0 +1,136 @@
+"""Which commands are there? A tree of names; what is behind one is loaded when it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import attrs
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.completion.install import create_install_completion_command
+from rich.text import Text
+
+from clicksend_reseller import ResellerError, __version__
+from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.statuses import MEANINGS, EndedError, Status, status_of
+from clicksend_reseller.cli.voice import Voice, let_go, printable
+
+__all__ = ["make_app", "run"]
+
+_HERE = "clicksend_reseller.cli"
+
+
+def make_app() -> App:
+    """Build the tree of commands."""
+    app = App(
+        name="clicksend-reseller",
+        help="The ClickSend Reseller API from a shell: client accounts, and credit moved to them.",
+        version=__version__,
+        help_format="plaintext",
+        error_formatter=_usage_error,
+        help_epilogue="Credentials come from CLICKSEND_USERNAME and CLICKSEND_API_KEY. Add "
+        "--sandbox to any command to rehearse it. Exit status: "
+        + "; ".join(f"{status.value} {meaning}" for status, meaning in MEANINGS.items())
+        + ".",
+    )
+    accounts = App(name="accounts", help="List, find, create and change client accounts.")
+    app.command(accounts)
+    for name, target, words in (
+        ("list", "accounts:list_", "List the client accounts."),
+        ("get", "accounts:get", "Show one client account."),
+        ("find", "accounts:find", "Find client accounts by a part of a name, address or phone."),
+        ("export", "accounts:export", "Write all client accounts as CSV or JSON."),
+    ):
+        accounts.command(f"{_HERE}.{target}", name=name, help=words)
+    for name, target, words in (
+        ("balance", "accounts:balance", "Show the reseller's own credit."),
+    ):
+        app.command(f"{_HERE}.{target}", name=name, help=words)
+    app.command(_sandbox, name="sandbox", help_flags=[], version_flags=[])
+    install = create_install_completion_command(app.install_completion, add_to_startup=True)
+    app.command(install, name="--install-completion", help="Install completion for your shell.")
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line.
+
+    Returns:
+        The exit status of the process.
+    """
+    try:
+        status = _run(arranged(arguments))
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            let_go(sys.stdout.fileno())
+        status = Status.DONE
+    return _flushed(status)
+
+
+def arranged(arguments: Sequence[str]) -> list[str]:
+    """Put options that hold everywhere behind the command, and give a bare --sandbox its value.
+
+    Raises:
+        EndedError: `--sandbox URL` with a space, which would be read as something else.
+    """
+    words = ["--sandbox=" if word == "--sandbox" else word for word in arguments]
+    leading: list[str] = []
+    while words and words[0].startswith("-") and (size := _everywhere(words[0])):
+        leading += words[:size]
+        words = words[size:]
+    if not words:
+        return [*leading]
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *leading, *words[end:]]
+
+
+def _everywhere(word: str) -> int:
+    """Say how many words an option for every command takes; 0 where it is none."""
+    name, equals, _ = word.partition("=")
+    if name in {"-q", "--quiet", "-v", "--verbose"}:
+        return 1
+    options = {f"--{field.name.replace('_', '-')}" for field in attrs.fields(Everywhere)} | {"-o"}
+    return 0 if name not in options else 1 if equals else 2
+
+
+def _run(arguments: list[str]) -> Status:
+    app = make_app()
+    try:
+        ended: Any = app(arguments, exit_on_error=False, result_action="return_value")
+    except EndedError as end:
+        if end.message:
+            Voice().error(end.message)
+        return end.status
+    except CycloptsError:
+        return Status.USAGE  # it has been printed
+    except ResellerError as error:
+        Voice().error(printable(str(error)))
+        return status_of(error)
+    except KeyboardInterrupt:
+        Voice().error("interrupted")
+        return Status.INTERRUPTED
+    return ended if isinstance(ended, Status) else Status(int(ended or 0))
+
+
+def _usage_error(error: CycloptsError) -> Text:
+    return Text(f"{error}\nTry --help.", style="red")
+
+
+def _flushed(status: Status) -> int:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            let_go(sys.stdout.fileno())
+    return int(status)
+
+
+def _sandbox(
+    *arguments: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+) -> Status:
+    """Serve the API on this machine, with clients and faults; `sandbox --help` has the options."""
+    from clicksend_reseller.sandbox.__main__ import main as serve  # noqa: PLC0415 - an own door
+
+    return Status(serve(arguments))

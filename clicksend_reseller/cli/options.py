@@ -1,0 +1,94 @@
+"""What can be said to every command, and to those that move money?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import attrs
+from cyclopts import Group, Parameter
+
+__all__ = ["IN_PROCESS", "Everywhere", "Format", "Moving"]
+
+Format = Literal["table", "json", "jsonl", "csv"]
+
+# What a bare `--sandbox` becomes: an option with an empty value.
+IN_PROCESS = ""
+
+_EVERYWHERE = Group("Everywhere", sort_key=91)
+_MOVING = Group("Moving money", sort_key=90)
+
+
+@Parameter(name="*", group=_EVERYWHERE)
+@attrs.frozen(kw_only=True)
+class Everywhere:
+    """The options of every command.
+
+    Attributes:
+        output: None is what suits the command.
+        sandbox: None is the live API, "" a world in this process, else a URL.
+    """
+
+    output: Annotated[
+        Format | None,
+        Parameter(
+            alias="-o",
+            help="how rows are written; a table is tab-separated where stdout is no terminal",
+        ),
+    ] = None
+    columns: Annotated[
+        str | None, Parameter(metavar="A,B", help="which columns, in this order")
+    ] = None
+    sandbox: Annotated[
+        str | None,
+        Parameter(
+            metavar="[=URL]",
+            help="rehearse: in a world of its own that is gone afterwards, or in a served one",
+        ),
+    ] = None
+    journal: Annotated[
+        str | None,
+        Parameter(
+            metavar="URL",
+            help="an SQLAlchemy URL instead of the file under $XDG_STATE_HOME; one that holds "
+            "a password comes from CLICKSEND_JOURNAL",
+        ),
+    ] = None
+    limit_per_minute: Annotated[
+        int | None, Parameter(metavar="N", help="at most so many requests in any minute")
+    ] = None
+    quiet: Annotated[
+        bool, Parameter(alias="-q", negative=(), show_default=False, help="errors only on stderr")
+    ] = False
+    verbose: Annotated[
+        int,
+        Parameter(alias="-v", count=True, show_default=False, help="say more; twice: everything"),
+    ] = 0
+
+
+@Parameter(name="*", group=_MOVING)
+@attrs.frozen(kw_only=True)
+class Moving:
+    """The options of the commands that move money."""
+
+    yes: Annotated[
+        bool,
+        Parameter(
+            alias="-y",
+            negative=(),
+            show_default=False,
+            help="do not ask; for a batch only together with --max-total",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            alias="-n",
+            negative=(),
+            show_default=False,
+            help="show what would be done, send nothing",
+        ),
+    ] = False
+    max_total: Annotated[
+        int | None,
+        Parameter(metavar="AMOUNT", help="refuse to move more than this in any one currency"),
+    ] = None

@@ -1,0 +1,30 @@
+"""What do the tests of the command line stand on? A home of their own, a sandbox next door."""
+
+import pytest
+
+from command_line import Home, served_sandbox
+
+
+@pytest.fixture(scope="session")
+def _sandbox_process():
+    with served_sandbox() as served:
+        yield served
+
+
+@pytest.fixture
+def served(_sandbox_process):
+    """Serve the API to the test, as it was when it was opened."""
+    _sandbox_process.reset()
+    return _sandbox_process
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Give a home without credentials."""
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def live(tmp_path, served):
+    """Give a home whose environment leads to the served sandbox, as if it were the live API."""
+    return Home(tmp_path, served.url)

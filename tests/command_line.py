@@ -1,0 +1,131 @@
+"""How do the tests run the command line? As its users do: as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+COMMAND = [sys.executable, "-m", "clicksend_reseller.cli"]
+
+
+@attrs.frozen
+class Ran:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@attrs.frozen
+class Home:
+    """A machine's worth of environment: its own home, and the way to a served sandbox."""
+
+    folder: Path
+    url: str | None = None
+    more: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def env(self):
+        kept = {"PATH": os.environ["PATH"], "PYTHONPATH": _import_path()}
+        served = {
+            "CLICKSEND_BASE_URL": self.url,
+            "CLICKSEND_USERNAME": "sandbox",
+            "CLICKSEND_API_KEY": "sandbox",
+        }
+        return {
+            **kept,
+            "HOME": str(self.folder),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "COLUMNS": "80",
+            "LANG": "C.UTF-8",
+            **(served if self.url else {}),
+            **self.more,
+        }
+
+    def run(self, *words, given="", **more):
+        """Run a command to its end, without a terminal."""
+        done = subprocess.run(
+            [*COMMAND, *map(str, words)],
+            input=given,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+            cwd=self.folder,
+            env={**self.env, **more},
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words, **more):
+        """Start a command and leave it running."""
+        return subprocess.Popen(
+            [*COMMAND, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env={**self.env, **more},
+        )
+
+
+class Served:
+    """A sandbox in another process; what it applied is asked over its own routes."""
+
+    def __init__(self, url):
+        self.url = url
+        self._admin = f"{url.removesuffix('/v3')}/_sandbox"
+
+    @property
+    def ledger(self):
+        return self._ask("ledger")
+
+    @property
+    def paid(self):
+        """Who got how much, in the order of the ledger."""
+        return [(entry["client_user_id"], entry["amount"]) for entry in self.ledger]
+
+    @property
+    def requests(self):
+        return self._ask("requests")
+
+    def fail(self, kind, **where):
+        return self._ask("faults", {"kind": kind, **where})
+
+    def reset(self):
+        self._ask("reset", {})
+
+    def add_account(self, **fields):
+        return self._ask("accounts", fields)
+
+    def _ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._admin}/{path}", data)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
+            return json.load(response)
+
+
+def _import_path():
+    """Let the command find what the tests find, though it starts in another folder."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(str(Path(path).resolve()) for path in given if path)
+
+
+@contextmanager
+def served_sandbox(*options):
+    """Serve a sandbox in a process of its own."""
+    command = [sys.executable, "-m", "clicksend_reseller.sandbox", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield Served(process.stdout.readline().strip())
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)

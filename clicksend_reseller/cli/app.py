@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -41,11 +42,14 @@ def make_app() -> App:
         ("list", "accounts:list_", "List the client accounts."),
         ("get", "accounts:get", "Show one client account."),
         ("find", "accounts:find", "Find client accounts by a part of a name, address or phone."),
+        ("create", "accounts_written:create", "Create a client account, or those of a CSV file."),
+        ("update", "accounts_written:update", "Change a client account; sets its password again."),
         ("export", "accounts:export", "Write all client accounts as CSV or JSON."),
     ):
         accounts.command(f"{_HERE}.{target}", name=name, help=words)
     for name, target, words in (
         ("balance", "accounts:balance", "Show the reseller's own credit."),
+        ("doctor", "doctor:doctor", "Check the set-up, from settings to credit; moves nothing."),
     ):
         app.command(f"{_HERE}.{target}", name=name, help=words)
     app.command(_sandbox, name="sandbox", help_flags=[], version_flags=[])
@@ -101,7 +105,9 @@ def _run(arguments: list[str]) -> Status:
         ended: Any = app(arguments, exit_on_error=False, result_action="return_value")
     except EndedError as end:
         if end.message:
-            Voice().error(end.message)
+            (Voice().note if end.status is Status.DONE else Voice().error)(end.message)
+        if end.at_once:
+            os._exit(_flushed(end.status))  # leaving in order would wait for what is under way
         return end.status
     except CycloptsError:
         return Status.USAGE  # it has been printed

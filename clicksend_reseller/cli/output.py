@@ -15,7 +15,7 @@ from rich.console import Console
 from clicksend_reseller.cli.formats import Record, Writer, writer
 from clicksend_reseller.cli.options import Everywhere, Format
 from clicksend_reseller.cli.statuses import EndedError, Status
-from clicksend_reseller.cli.voice import let_go
+from clicksend_reseller.cli.voice import let_go, printable
 
 __all__ = ["Output", "chosen", "replaced"]
 
@@ -68,6 +68,11 @@ class Output:
             self._rows += 1
             if self._goes_on or self._rows % _FLUSH_EVERY == 0:
                 self._stream.flush()
+
+    def text(self, line: str) -> None:
+        """Write a line that is no row, and may be as long as it is."""
+        with self._guarded():
+            self._stream.write(f"{printable(line)}\n")
 
     def one(self, record: Record) -> None:
         """Write the only row that there is; as JSON it is the object itself."""

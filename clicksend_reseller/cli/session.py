@@ -7,10 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from clicksend_reseller import AsyncResellerClient, CallEvent
+from clicksend_reseller import AsyncResellerClient, CallEvent, Outcome
+from clicksend_reseller.cli.interrupts import Interrupts
 from clicksend_reseller.cli.limiting import PerMinute
 from clicksend_reseller.cli.options import Everywhere
 from clicksend_reseller.cli.place import Place, find_place
@@ -27,6 +29,7 @@ __all__ = ["CONCURRENCY", "TIMEOUT", "Session"]
 CONCURRENCY = 4
 TIMEOUT = 20.0
 _DEADLINE = 120.0
+_GRACE = 5.0
 
 
 class Session:
@@ -52,6 +55,8 @@ class Session:
         self._runner = asyncio.Runner()
         self._client: AsyncResellerClient | None = None
         self._folder: Path | None = None
+        self._last_outcome: Outcome | None = None
+        self._rests_until = 0.0  # while a call waits to be repeated
         self._world: Sandbox | None = None
 
     def __enter__(self) -> Self:
@@ -64,15 +69,60 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._runner.run(self._close())
+            if not (isinstance(exc, EndedError) and exc.at_once):
+                self._runner.run(self._close())
+                self._runner.close()
         finally:
-            self._runner.close()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         """Run one step; Ctrl-C cancels it and raises KeyboardInterrupt."""
         return self._runner.run(step)
+
+    def interrupts(self) -> Interrupts:
+        """Count the signals that ask to stop, while steps run in its context."""
+        return Interrupts(self._runner.get_loop())
+
+    def write(self, call: Coroutine[Any, Any, T]) -> tuple[T, Status]:
+        """Make one call that changes something, and stay with it through a Ctrl-C.
+
+        Returns:
+            What it gave, and INTERRUPTED where Ctrl-C came meanwhile, else DONE.
+
+        Raises:
+            EndedError: interrupted before it left, or before its answer came.
+        """
+        with self.interrupts() as interrupts:
+            result = self.run(self.patiently(call, interrupts))
+        if result is None:
+            raise EndedError(
+                Status.UNKNOWN,
+                "interrupted before the answer came: it may have been applied, so look first",
+                at_once=True,
+            )
+        return result, Status.INTERRUPTED if interrupts.once.is_set() else Status.DONE
+
+    async def patiently(self, call: Coroutine[Any, Any, T], interrupts: Interrupts) -> T | None:
+        """Wait for a call through the first Ctrl-C; None where its answer was not waited for.
+
+        Raises:
+            EndedError: it was between two attempts, so nothing of it is on the way.
+        """
+        task = asyncio.ensure_future(call)
+        if await _ends_before(task, interrupts.once):
+            return task.result()
+        if monotonic() < self._rests_until:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                return task.result()
+            if self._last_outcome is Outcome.NOT_SENT:
+                raise EndedError(Status.INTERRUPTED, "interrupted: nothing was sent")
+            return None
+        self.voice.warn(f"waiting for 1 answer, at most {TIMEOUT:g} s; Ctrl-C again stops at once")
+        ended = await _ends_before(task, interrupts.twice, seconds=TIMEOUT + _GRACE)
+        return task.result() if ended else None
 
     @property
     def concurrency(self) -> int:
@@ -140,10 +190,21 @@ class Session:
     def _observe(self, event: CallEvent) -> None:
         if event.operation == "transfer_credit":
             self.under_way += {"started": 1, "finished": -1}.get(event.kind, 0)
+        self._last_outcome = event.outcome
+        self._rests_until = monotonic() + event.seconds if event.kind == "waiting" else 0.0
 
     async def _close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+
+
+async def _ends_before(
+    task: asyncio.Task[Any], asked: asyncio.Event, *, seconds: float | None = None
+) -> bool:
+    waiting = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({task, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
 
 
 def _checked(limit: int | None) -> int | None:

@@ -63,12 +63,14 @@ class EndedError(Exception):
     Args:
         status: of the process.
         message: for stderr; empty where all has been said.
+        at_once: do not wait for what is under way; whoever says this has accounted for it.
     """
 
-    def __init__(self, status: Status, message: str = "") -> None:
+    def __init__(self, status: Status, message: str = "", *, at_once: bool = False) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        self.at_once = at_once
 
 
 def worst(statuses: Iterable[Status]) -> Status:

@@ -1,0 +1,305 @@
+"""How are accounts created from a file? Row after row, each written down before and after."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import attrs
+
+from clicksend_reseller import (
+    AccountFields,
+    AlreadyExistsError,
+    Outcome,
+    OutcomeUnknownError,
+    ResellerError,
+)
+from clicksend_reseller.cli.csv_files import Faults, read_rows
+from clicksend_reseller.cli.interrupts import Interrupts
+from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.output import Output
+from clicksend_reseller.cli.session import Session
+from clicksend_reseller.cli.statuses import EndedError, Status, status_of, worst
+from clicksend_reseller.cli.voice import Steps
+
+__all__ = ["create_from"]
+
+_FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
+_COLUMNS = ("username", "result", "user_id", "reason")
+_RESULT_COLUMNS = (*_COLUMNS, "api")
+_MOST_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
+
+_STATUSES = {
+    "created": Status.DONE,
+    "exists": Status.PARTLY,
+    "refused": Status.PARTLY,
+    "not sent": Status.PARTLY,
+    "unknown": Status.UNKNOWN,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What became of a row.
+
+    Attributes:
+        result: created, exists, refused, unknown or not sent; `trying` while it is under way.
+        stops: the rows after it are not tried.
+        status: where it decides over the whole.
+    """
+
+    username: str
+    result: str
+    user_id: int | None = None
+    reason: str = ""
+    stops: bool = False
+    status: Status = Status.DONE
+
+
+class Results:
+    """A file that says of each row what became of it; its last word on a user name counts.
+
+    Args:
+        path: None keeps nothing.
+        api: the base URL: what was created in a sandbox has not been created elsewhere.
+
+    Raises:
+        EndedError: it holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, api: str) -> None:
+        self._path = path
+        self._api = api
+        self.words: dict[str, str] = {}
+        self._stream: IO[str] | None = None
+        if path is None:
+            return
+        try:
+            self._read(path)
+            self._stream = path.open("a", encoding="utf-8", newline="")
+            if not self._stream.tell():
+                self._append(_RESULT_COLUMNS)
+        except (OSError, UnicodeDecodeError, csv.Error) as exc:
+            raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
+
+    def write(self, result: Result) -> None:
+        """Write a line, on the disk before this returns.
+
+        Raises:
+            EndedError: it cannot be written, so nothing further may be tried.
+        """
+        try:
+            user_id = result.user_id or ""
+            self._append((result.username, result.result, user_id, result.reason, self._api))
+        except OSError as exc:
+            raise EndedError(
+                Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
+                f"--results {self._path} cannot be written ({exc.strerror}); "
+                f"{result.username!r} is {result.result}",
+            ) from None
+
+    def _append(self, fields: tuple[object, ...]) -> None:
+        if self._stream is None:
+            return
+        csv.writer(self._stream, lineterminator="\n").writerow(fields)
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def _read(self, path: Path) -> None:
+        if not path.exists() or not (text := path.read_text("utf-8")):
+            return
+        rows = csv.reader(text.splitlines(keepends=True))
+        if tuple(next(rows)) != _RESULT_COLUMNS:
+            raise EndedError(
+                Status.USAGE, f"--results {path} is no file of results: name another one"
+            )
+        for row in rows:
+            is_whole = len(row) == len(_RESULT_COLUMNS)
+            if is_whole and row[-1] != self._api:
+                raise EndedError(
+                    Status.USAGE, f"--results {path} is about {row[-1]}, not {self._api}"
+                )
+            # A line that a crash has cut off is one of a row that was being tried.
+            self.words[row[0]] = row[1] if is_whole else "trying"
+        if not text.endswith("\n"):
+            with path.open("a", encoding="utf-8", newline="") as stream:
+                stream.write("\n")
+
+
+def create_from(everywhere: Everywhere, path: Path, results_path: Path | None) -> Status:
+    """Create the accounts of a file."""
+    rows = _checked(path)
+    output = Output(everywhere, _COLUMNS, goes_on=True)
+    with Session(everywhere) as session:
+        if session.place.in_process and results_path is not None:
+            session.voice.note("a rehearsal: --results is neither read nor written")
+            results_path = None
+        results = Results(results_path, session.place.base_url)
+        left = [row for row in rows if results.words.get(row.username) != "created"]
+        found = session.run(_looked_up(session, left, results))
+        with (
+            session.interrupts() as interrupts,
+            session.voice.counting("accounts", len(left)) as steps,
+        ):
+            made = _Making(session, results, output, steps)
+            session.run(made.all(left, found, interrupts))
+        output.end()
+        _tell(session, made.ended, len(left), len(rows) - len(left))
+        status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
+        if interrupts.once.is_set():
+            status = worst([status, Status.INTERRUPTED])
+        elif len(made.ended) < len(left):
+            status = worst([status, Status.PARTLY])
+        if made.is_cut:
+            raise EndedError(status, at_once=True)
+    return status
+
+
+class _Making:
+    """Creates one account after the other.
+
+    Attributes:
+        ended: what became of the rows that were begun.
+        is_cut: a row is still under way, and nobody waits for it.
+    """
+
+    def __init__(self, session: Session, results: Results, output: Output, steps: Steps) -> None:
+        self.ended: list[Result] = []
+        self.is_cut = False
+        self._session = session
+        self._results = results
+        self._output = output
+        self._steps = steps
+
+    @property
+    def statuses(self) -> Iterator[Status]:
+        """What each row makes of the status."""
+        for result in self.ended:
+            yield worst([result.status, _STATUSES[result.result]])
+
+    async def all(
+        self, rows: list[AccountFields], found: dict[str, int], interrupts: Interrupts
+    ) -> None:
+        unknown = 0
+        for fields in rows:
+            if interrupts.once.is_set():
+                return
+            user_id = found.get(fields.username.casefold())
+            if user_id is not None:
+                self._ended(Result(username=fields.username, result="created", user_id=user_id))
+                continue
+            result = await self._one(fields, interrupts)
+            self._ended(result)
+            unknown = unknown + 1 if result.result == "unknown" else 0
+            if result.stops or unknown == _MOST_UNKNOWN:
+                return
+
+    async def _one(self, fields: AccountFields, interrupts: Interrupts) -> Result:
+        name = fields.username
+        self._results.write(Result(username=name, result="trying"))
+        create = self._session.client.create_account(fields)
+        try:
+            account = await self._session.patiently(create, interrupts)
+        except ResellerError as error:
+            return _result(name, error)
+        except EndedError as end:
+            return Result(username=name, result="not sent", reason=end.message, stops=True)
+        if account is None:
+            self.is_cut = True
+            reason = "interrupted before the answer came"
+            return Result(username=name, result="unknown", reason=reason, stops=True)
+        return Result(username=name, result="created", user_id=account.user_id)
+
+    def _ended(self, result: Result) -> None:
+        self.ended.append(result)
+        self._results.write(result)
+        self._output.row(
+            {
+                "username": result.username,
+                "result": result.result,
+                "user_id": result.user_id,
+                "reason": result.reason,
+            }
+        )
+        self._steps.step()
+
+
+def _result(username: str, error: ResellerError) -> Result:
+    reason = error.message
+    match error:
+        case OutcomeUnknownError():
+            return Result(username=username, result="unknown", reason=reason)
+        case AlreadyExistsError():
+            return Result(username=username, result="exists", reason=reason)
+        case _ if error.outcome is Outcome.APPLIED:
+            return Result(username=username, result="created", reason=reason)
+        case _ if error.outcome is Outcome.REJECTED:
+            status = status_of(error)
+            stops = status is Status.CREDENTIALS
+            status = status if stops else Status.PARTLY
+            return Result(
+                username=username, result="refused", reason=reason, stops=stops, status=status
+            )
+        case _:
+            return Result(username=username, result="not sent", reason=reason, stops=True)
+
+
+async def _looked_up(
+    session: Session, rows: list[AccountFields], results: Results
+) -> dict[str, int]:
+    """Look for the rows that may have been created: the ids by user name."""
+    doubtful = {
+        row.username.casefold()
+        for row in rows
+        if results.words.get(row.username) in {"trying", "unknown"}
+    }
+    found: dict[str, int] = {}
+    if doubtful:
+        async for account in session.client.iter_accounts():
+            if account.username.casefold() in doubtful:
+                found[account.username.casefold()] = account.user_id
+    return found
+
+
+def _checked(path: Path) -> list[AccountFields]:
+    """Read all rows; no value is ever shown, since one of them is the password."""
+    faults = Faults(path)
+    rows: list[AccountFields] = []
+    seen: dict[str, int] = {}
+    for line, fields in read_rows(path, _FIELDS, (), faults, as_it_is="password"):
+        if blank := [name for name in _FIELDS if not fields[name].strip()]:
+            faults.add(line, f"{' and '.join(blank)} must not be blank")
+            continue
+        if first := seen.get(fields["username"].casefold()):
+            faults.add(line, f"the user name stands in line {first} already")
+            continue
+        seen[fields["username"].casefold()] = line
+        try:
+            rows.append(AccountFields(**fields))
+        except ValueError as exc:
+            faults.add(line, str(exc))
+    faults.refuse()
+    if not rows:
+        raise EndedError(Status.DONE, f"{path} has no rows: nothing to do")
+    return rows
+
+
+def _tell(session: Session, ended: list[Result], wanted: int, done: int) -> None:
+    counts = {
+        word: number
+        for word in _STATUSES
+        if (number := sum(result.result == word for result in ended))
+    }
+    words = [f"{number} {word}" for word, number in counts.items()]
+    if left := wanted - len(ended):
+        words.append(f"{left} not tried")
+    if done:
+        words.append(f"{done} had been created already")
+    session.voice.note(", ".join(words) or "nothing to do")
+    if counts.get("unknown"):
+        session.voice.warn(
+            "unknown ones may have been created: the same command with --results looks them up"
+        )

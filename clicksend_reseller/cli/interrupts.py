@@ -1,0 +1,52 @@
+"""What does Ctrl-C do while something is under way? Once: nothing new. Twice: no more waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+__all__ = ["Interrupts"]
+
+# A service that is stopped and a terminal that is closed mean the same as Ctrl-C.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Interrupts:
+    """Counts the signals that ask to stop, for a loop that is about to run or running.
+
+    Args:
+        loop: the one that waits for `once` and `twice`.
+
+    Attributes:
+        once: set by the first signal: begin nothing new.
+        twice: set by the second: wait no longer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.once = asyncio.Event()
+        self.twice = asyncio.Event()
+        self._loop = loop
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._heard) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._count)
+
+    def _count(self) -> None:
+        (self.twice if self.once.is_set() else self.once).set()

@@ -67,6 +67,7 @@ class JournalEntry:
         round: 1, and one more for each renewal after a refusal.
         realm: the base URL and user name it belongs to; None until it is claimed.
         attempt: the id of the attempt that claimed it.
+        queued: put in for somebody else to pay, not recorded by the call that pays.
         rounds: all rounds of the key, oldest first; empty where only one was asked for.
     """
 
@@ -78,6 +79,7 @@ class JournalEntry:
     round: int = 1
     realm: str | None = None
     attempt: str | None = None
+    queued: bool = False
     balance_before: Decimal | None = None
     balance_after: Decimal | None = None
     status_code: int | None = None

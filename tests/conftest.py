@@ -3,6 +3,9 @@
 from hypothesis import settings
 
 from heavy import IS_HEAVY
+from postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]  # fixtures, shared by all folders
 
 settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)

@@ -1,0 +1,63 @@
+"""Can this be recorded? Checked before it is, since an outbox row is paid without its author."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from clicksend_reseller import Transfer
+
+__all__ = ["check_moment", "check_signature", "check_transfer", "fault_of"]
+
+LONGEST_KEY = 255
+MAX_INT = 2**31 - 1
+
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
+def check_transfer(transfer: object) -> None:
+    """Refuse a transfer that could never be sent.
+
+    Raises:
+        TypeError: it is no Transfer.
+        ValueError: a value makes no sense.
+    """
+    if not isinstance(transfer, Transfer):
+        raise TypeError(f"a transfer must be a Transfer, not {transfer!r:.80}")
+    if fault := fault_of(transfer):
+        raise ValueError(fault)
+
+
+def fault_of(transfer: Transfer) -> str:
+    """Say what is wrong with a transfer; empty where nothing is."""
+    key: object = transfer.idempotency_key
+    currency: object = transfer.currency
+    if not isinstance(key, str) or not key.isprintable() or not 1 <= len(key) <= LONGEST_KEY:
+        return f"idempotency_key must be 1 to {LONGEST_KEY} printable characters, not {key!r:.80}"
+    if not _is_from_one(transfer.client_user_id):
+        return f"client_user_id must be from 1 to {MAX_INT}, not {transfer.client_user_id!r}"
+    if not _is_from_one(transfer.amount):
+        return f"amount must be from 1 to {MAX_INT} whole units, not {transfer.amount!r}"
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        return f'currency must be three capital letters such as "AUD", not {currency!r}'
+    return ""
+
+
+def check_signature(by: object, note: object) -> None:
+    """Refuse a decision that nobody signs."""
+    if not isinstance(by, str) or not isinstance(note, str):
+        raise TypeError(f"by and note must be str, not {by!r} and {note!r:.80}")
+    if not by.strip():
+        raise ValueError("by must say who decides, not be empty")
+
+
+def check_moment(name: str, moment: object) -> None:
+    """Refuse a time that could be any of 24."""
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name} must be a datetime, not {moment!r}")
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} must have a time zone, such as datetime.now(UTC)")
+
+
+def _is_from_one(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INT

@@ -1,0 +1,99 @@
+"""What becomes of a URL or an engine? An engine that the journal can trust, or a clear word."""
+
+from __future__ import annotations
+
+import attrs
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
+
+from clicksend_reseller import ConfigurationError
+
+__all__ = ["BUSY_SECONDS", "Opened", "open_engine"]
+
+# How long a step waits for another one's lock.
+BUSY_SECONDS = 30
+
+_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg or psycopg"}
+
+
+@attrs.frozen(kw_only=True)
+class Opened:
+    """An engine, and what is known of it.
+
+    Attributes:
+        is_ours: made from a URL, so it is ours to dispose of.
+        shares_connection: all steps would run on one connection, so they take turns.
+    """
+
+    engine: AsyncEngine
+    is_ours: bool
+    shares_connection: bool
+
+    @property
+    def is_sqlite(self) -> bool:
+        """SQLite, else PostgreSQL."""
+        return self.engine.dialect.name == "sqlite"
+
+
+def open_engine(given: str | URL | AsyncEngine) -> Opened:
+    """Take an engine, or make one.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        ImportError: its driver is not installed.
+        TypeError: neither a URL nor an AsyncEngine.
+    """
+    if isinstance(given, AsyncEngine):
+        _check_database(given.dialect.name)
+        shares = isinstance(given.pool, StaticPool)
+        return Opened(engine=given, is_ours=False, shares_connection=shares)
+    if not isinstance(given, str | URL):
+        raise TypeError(
+            f"SQLJournal takes a database URL or an AsyncEngine, not {type(given).__name__}"
+        )
+    return _make(_parsed(given))
+
+
+def _parsed(given: str | URL) -> URL:
+    try:
+        return make_url(given)
+    except ArgumentError:
+        # It may hold a password, so it is not shown.
+        raise ConfigurationError(
+            "this is no database URL: write sqlite+aiosqlite:///transfers.db "
+            "or postgresql+asyncpg://user@host/database"
+        ) from None
+
+
+def _make(url: URL) -> Opened:
+    name = url.get_backend_name()
+    _check_database(name)
+    in_memory = name == "sqlite" and _is_in_memory(url)
+    try:
+        if name == "postgresql":
+            engine = create_async_engine(url, pool_pre_ping=True)
+        elif in_memory:
+            # One connection, lent to one step at a time; the pool keeps it, and with it the data.
+            engine = create_async_engine(
+                url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
+            )
+        else:
+            engine = create_async_engine(url)
+    except (InvalidRequestError, NoSuchModuleError) as exc:
+        raise ConfigurationError(
+            f"the journal cannot use {url.drivername!r}: write {name}+{_DRIVERS[name]}"
+        ) from exc
+    except ModuleNotFoundError as exc:
+        raise ImportError(f"{url.drivername} needs {exc.name}: pip install {exc.name}") from exc
+    return Opened(engine=engine, is_ours=True, shares_connection=in_memory)
+
+
+def _check_database(name: str) -> None:
+    if name not in _DRIVERS:
+        raise ConfigurationError(f"the journal keeps to SQLite or PostgreSQL, not {name!r}")
+
+
+def _is_in_memory(url: URL) -> bool:
+    return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"

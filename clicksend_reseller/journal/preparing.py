@@ -1,0 +1,119 @@
+"""Is the table there, and is it the one that the promises rest on? Looked at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import Connection, Inspector, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from clicksend_reseller import JournalError
+from clicksend_reseller.journal.opening import BUSY_SECONDS, Opened
+from clicksend_reseller.journal.schema import COLUMNS, table
+
+__all__ = ["prepare"]
+
+_PAGE = "docs/reference/journal.md, The table"
+# Any number will do, as long as nobody else takes it: the table's name in ASCII, cut to 63 bits.
+_CREATING = text("SELECT pg_advisory_xact_lock(7164510420196451188)")
+
+
+async def prepare(opened: Opened, *, create: bool) -> str:
+    """Make the table if asked to, and look at it.
+
+    Returns:
+        The word for SQLite's `synchronous` with which a commit is durable there.
+
+    Raises:
+        JournalError: there is no table, or something of it is missing.
+    """
+    synchronous = "FULL"
+    async with opened.engine.connect() as connection:
+        if opened.is_sqlite:
+            synchronous = await _prepare_sqlite(connection, opened)
+        if create:
+            await _create(connection, is_sqlite=opened.is_sqlite)
+        await connection.run_sync(_check)
+    return synchronous
+
+
+async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
+    await connection.execution_options(isolation_level="AUTOCOMMIT")
+    await connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    mode = await _mode(connection)
+    if opened.is_ours and mode not in {"wal", "memory"}:
+        mode = await _switch_to_wal(connection)
+    if mode == "off":
+        raise JournalError("this SQLite connection has journal_mode=OFF, so no commit is durable")
+    # Without WAL, FULL leaves the commit itself to the folder's next sync; EXTRA does not.
+    return "FULL" if mode == "wal" else "EXTRA"
+
+
+async def _mode(connection: AsyncConnection) -> str:
+    return str((await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one())
+
+
+async def _switch_to_wal(connection: AsyncConnection) -> str:
+    """Switch, even while others open the same new file: then SQLite does not wait by itself."""
+    for _ in range(10 * BUSY_SECONDS):
+        try:
+            await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        except OperationalError as exc:
+            if "locked" not in str(exc.orig):
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            break
+    return await _mode(connection)
+
+
+async def _create(connection: AsyncConnection, *, is_sqlite: bool) -> None:
+    if is_sqlite:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        await _create_all(connection)
+        await connection.exec_driver_sql("COMMIT")
+        return
+    async with connection.begin():
+        # IF NOT EXISTS fails when two do it at once.
+        await connection.execute(_CREATING)
+        await _create_all(connection)
+
+
+async def _create_all(connection: AsyncConnection) -> None:
+    await connection.execute(CreateTable(table, if_not_exists=True))
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        await connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _check(connection: Connection) -> None:
+    inspector = inspect(connection)
+    if not inspector.has_table(table.name):
+        raise JournalError(
+            f"there is no table {table.name}: make it with your migrations, from "
+            f"clicksend_reseller.journal.metadata, or pass create=True; see {_PAGE}"
+        )
+    found = {column["name"] for column in inspector.get_columns(table.name)}
+    if missing := [name for name in COLUMNS if name not in found]:
+        raise JournalError(
+            f"the table {table.name} has no column {', '.join(map(repr, missing))}: "
+            f"migrate it; see {_PAGE}"
+        )
+    primary = inspector.get_pk_constraint(table.name)["constrained_columns"]
+    if set(primary) != {"key", "round"}:
+        raise JournalError(
+            f"the primary key of {table.name} is {primary!r} and not key and round, so two "
+            f"could win one round: migrate it; see {_PAGE}"
+        )
+    if not _is_unique(inspector, "open_client"):
+        raise JournalError(
+            f"the column 'open_client' of {table.name} is not unique, so two transfers to one "
+            f"client could be open: migrate it; see {_PAGE}"
+        )
+
+
+def _is_unique(inspector: Inspector, column: str) -> bool:
+    constraints = inspector.get_unique_constraints(table.name)
+    indexes = [index for index in inspector.get_indexes(table.name) if index["unique"]]
+    return [column] in [found["column_names"] for found in (*constraints, *indexes)]

@@ -1,0 +1,414 @@
+"""How does a journal keep its promises in a SQL database? SQLite by default, or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import URL, ColumnElement, Row, Select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from clicksend_reseller import (
+    JournalEntry,
+    JournalError,
+    ResellerError,
+    Transfer,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.journal import statements, steps
+from clicksend_reseller.journal.checks import check_moment, check_signature, check_transfer
+from clicksend_reseller.journal.database import Database, Work, failure
+from clicksend_reseller.journal.opening import open_engine
+from clicksend_reseller.journal.schema import newest_with_rounds, to_entry
+from clicksend_reseller.journal.states import sources
+from clicksend_reseller.journal.steps import RESOLVABLE_AFTER
+
+__all__ = ["SQLJournal"]
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("clicksend_reseller.journal")
+
+CHUNK = 500
+LONGEST_TEXT = 2000
+# Waits before a settlement is tried again, where a server was restarted.
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
+
+
+class SQLJournal:
+    """Records transfers, so that each key is sent at most once for each round.
+
+    Make one for a process and an event loop, and give it to the client::
+
+        async with SQLJournal("sqlite+aiosqlite:///transfers.db") as journal:
+            async with AsyncResellerClient(journal=journal) as client:
+                await client.transfer_credit(1001, 5, "AUD", idempotency_key="invoice-7")
+
+    Args:
+        engine: a database URL, or an AsyncEngine, which is never disposed of. SQLite with
+            aiosqlite, or PostgreSQL with asyncpg or psycopg.
+        create: make the table at first use or on entering; by default for a URL and not for
+            an engine.
+        one_open_per_client: refuse a transfer to a client while another one to it is sent or
+            unknown; then a balance can tell what became of it.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        ImportError: the driver is not installed.
+        TypeError: neither a URL nor an AsyncEngine.
+    """
+
+    def __init__(
+        self,
+        engine: str | URL | AsyncEngine,
+        *,
+        create: bool | None = None,
+        one_open_per_client: bool = True,
+    ) -> None:
+        opened = open_engine(engine)
+        self._engine = opened.engine
+        self._dialect = opened.engine.dialect
+        self._one_open = one_open_per_client
+        self._patience = () if opened.is_sqlite else PATIENCE
+        self._database = Database(opened, create=opened.is_ours if create is None else create)
+
+    # --- recording
+
+    async def intend(
+        self,
+        transfer: Transfer,
+        *,
+        connection: AsyncConnection | AsyncSession | None = None,
+        realm: str | None = None,
+    ) -> JournalEntry:
+        """Record a transfer, or give the newest round that is on record for its key.
+
+        Without a realm it is put in the queue: `pending()` gives it to whoever pays.
+
+        Args:
+            transfer: with its key.
+            connection: joins that transaction, and neither commits nor rolls it back; what
+                the database says then is raised as it is. The table must be there.
+            realm: given by the client, which records what it is about to send itself.
+
+        Raises:
+            KeyReusedError: the key is on record for other values.
+            JournalError: the journal failed.
+            ValueError: the transfer could never be sent.
+        """
+        if realm is not None and connection is None:
+            return await self._record_direct(transfer, realm)
+        check_transfer(transfer)
+        if connection is not None:
+            return await steps.enqueue(await _connection_of(connection), transfer)
+        return await self._write(lambda own: steps.enqueue(own, transfer))
+
+    async def intend_all(self, transfers: Iterable[Transfer], *, realm: str) -> list[JournalEntry]:
+        """Record transfers that a program is about to send itself, in chunks.
+
+        Returns:
+            The newest round of each key, in the order given, whatever its values and realm.
+
+        Raises:
+            JournalError: the journal failed; chunks before it are recorded, nothing was sent.
+        """
+        found: list[JournalEntry] = []
+        for chunk in _chunks(transfers):
+            found += await self._record_chunk(chunk, realm)
+        return found
+
+    async def renew(self, key: str, *, by: str, note: str) -> int:
+        """Open another round of a key that was refused or refuted; one of several callers wins.
+
+        Args:
+            key: keeps its meaning; earlier rounds stay on record.
+            by: who decides.
+            note: why.
+
+        Returns:
+            The number of the new round, which `transfer_credit` then sends.
+
+        Raises:
+            JournalError: its newest round is anything else, or somebody else has renewed it.
+        """
+        check_signature(by, note)
+        return await self._write(lambda own: steps.renew(own, key, by, note))
+
+    # --- what the client asks
+
+    async def claim(self, key: str, round: int, *, realm: str, attempt: str) -> bool:  # noqa: A002 - the protocol's
+        """Turn `intended` into `sent`, durably before returning; False if someone else has.
+
+        Raises:
+            UnsettledTransferError: another transfer to this client is open.
+            SQLAlchemyError: the claim failed, or it is in doubt: send nothing.
+        """
+        statement = statements.claim(
+            self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
+        )
+        try:
+            return await self._database.write(lambda own: steps.changes_one(own, statement))
+        except IntegrityError:
+            # The UPDATE itself was refused, so nothing is in doubt.
+            raise await self._stands_in_the_way(key, round, realm) from None
+
+    async def settle(
+        self,
+        key: str,
+        round: int,  # noqa: A002 - the protocol's
+        attempt: str,
+        state: TransferState,
+        *,
+        balance_after: Decimal | None = None,
+        status_code: int | None = None,
+        response_code: str | None = None,
+        response_msg: str | None = None,
+    ) -> bool:
+        """Record what became of the attempt that claimed a round; False if it was not open.
+
+        A round that a person has resolved meanwhile keeps its state; the answer is put in its
+        note, and both words in the log.
+
+        Raises:
+            SQLAlchemyError: it could not be recorded; the round stays `sent`.
+            ValueError: no attempt ends in that state.
+        """
+        if not sources("settle", state) | sources("withdraw", state):
+            raise ValueError(f"no attempt ends as {str(state)!r}")
+        answer = {
+            "balance_after": balance_after,
+            "status_code": status_code,
+            "response_code": _storable(response_code),
+            "response_msg": _storable(response_msg),
+        }
+        statement = statements.settle(
+            self._dialect, key, round, attempt=attempt, state=state, answer=answer
+        )
+        settlement = steps.Settlement(key, round, attempt=attempt, state=state, statement=statement)
+        for seconds in self._patience:
+            try:
+                return await self._database.write(settlement.write)
+            except JournalError:
+                raise
+            except Exception as exc:  # noqa: BLE001 - drivers raise errors of many families
+                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
+                settlement.is_repeated = True
+                await asyncio.sleep(seconds)
+        return await self._database.write(settlement.write)
+
+    # --- what a person decides
+
+    async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
+        """Write down what a person found out about a transfer. Nothing is sent.
+
+        Args:
+            key: its newest round must be unknown, or sent more than 150 s ago; one that is
+                intended can be withdrawn with `applied=False`.
+            applied: whether the credit arrived.
+            by: who says so.
+            note: how it was found out.
+
+        Returns:
+            The round, now confirmed or refuted.
+
+        Raises:
+            JournalError: its state is final, its attempt may be alive, or it was never sent.
+        """
+        check_signature(by, note)
+        if not isinstance(applied, bool):
+            raise TypeError(f"applied must be True or False, not {applied!r}")
+        state = TransferState.CONFIRMED if applied else TransferState.REFUTED
+        return await self._write(lambda own: steps.resolve(own, key, state, by, note))
+
+    async def hold(self, before: datetime, *, by: str, note: str) -> int:
+        """Stop everything intended before a moment: it becomes unknown, for a person to judge.
+
+        Call it after restoring a backup or failing over to a replica that lagged, before any
+        client runs: what the old copy calls intended may have been sent since.
+
+        Args:
+            before: usually now; with a time zone.
+            by: who decides.
+            note: why.
+
+        Returns:
+            How many rounds were stopped.
+
+        Raises:
+            JournalError: the journal failed.
+        """
+        check_moment("before", before)
+        check_signature(by, note)
+        statement = statements.hold(self._dialect, before, by=by, note=note)
+
+        async def work(own: AsyncConnection) -> int:
+            return (await own.execute(statement)).rowcount
+
+        return await self._write(work)
+
+    # --- reading
+
+    async def get(self, key: str) -> JournalEntry | None:
+        """Give the newest round of a key; its `rounds` are the history.
+
+        Raises:
+            JournalError: the journal failed.
+        """
+        rows = await self._read(lambda own: steps.read(own, statements.rounds_of(key)))
+        return newest_with_rounds(rows)
+
+    async def pending(self) -> AsyncIterator[Transfer]:
+        """Walk over what was put in by `intend()` and not yet sent, oldest first."""
+        async for entry in self._walk(statements.is_pending):
+            yield Transfer(
+                idempotency_key=entry.key,
+                client_user_id=entry.client_user_id,
+                amount=entry.amount,
+                currency=entry.currency,
+            )
+
+    async def unresolved(self, older_than: float = RESOLVABLE_AFTER) -> AsyncIterator[JournalEntry]:
+        """Walk over what a person must judge: unknown, or sent and never settled.
+
+        Args:
+            older_than: seconds; what was sent later may still be under way.
+        """
+        async for entry in self._walk(lambda: statements.is_unresolved(self._dialect, older_than)):
+            yield entry
+
+    async def entries(
+        self,
+        *,
+        state: TransferState | str | None = None,
+        client_user_id: int | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[JournalEntry]:
+        """Walk over all rounds, oldest first.
+
+        Args:
+            state: only those in it.
+            client_user_id: only those to this client.
+            since: only those recorded then or later; with a time zone.
+
+        Raises:
+            ValueError: no such state, or a time without a zone.
+        """
+        wanted = None if state is None else TransferState(state)
+        if since is not None:
+            check_moment("since", since)
+        condition = statements.is_like(state=wanted, client_user_id=client_user_id, since=since)
+        async for entry in self._walk(lambda: condition):
+            yield entry
+
+    # --- the journal itself
+
+    async def aclose(self) -> None:
+        """Wait for steps under way; dispose of the engine if it was made from a URL.
+
+        Raises:
+            JournalError: on another event loop than the journal's.
+        """
+        await self._database.aclose()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._database.ready()
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"SQLJournal({self._engine.url.render_as_string(hide_password=True)!r})"
+
+    # --- inside
+
+    async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
+        # A look needs no lock, and for a key that is known it is all.
+        rows = await self._database.read(
+            lambda own: steps.read(own, statements.rounds_of(transfer.idempotency_key))
+        )
+        if rows:
+            return to_entry(rows[-1])
+        [entry] = await self._database.write(lambda own: steps.record(own, [transfer], realm=realm))
+        return entry
+
+    async def _stands_in_the_way(self, key: str, number: int, realm: str) -> JournalError:
+        question = statements.in_the_way(key, number, realm=realm)
+        rows = await self._database.read(lambda own: steps.read(own, question))
+        which = f"the transfer with key {rows[0].key!r}" if rows else "another transfer"
+        return UnsettledTransferError(
+            f"{which} to the same client is open: it must be settled or resolved first",
+            permanent=True,
+        )
+
+    async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
+        return await self._write(lambda own: steps.record(own, chunk, realm=realm))
+
+    async def _page(self, question: Select[Any]) -> Sequence[Row[Any]]:
+        return await self._read(lambda own: steps.read(own, question))
+
+    # --- on the way to the database
+
+    async def _write(self, work: Work[T]) -> T:
+        try:
+            return await self._database.write(work)
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc
+
+    async def _read(self, work: Work[T]) -> T:
+        try:
+            return await self._database.read(work)
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc
+
+    async def _walk(
+        self, condition: Callable[[], ColumnElement[bool]]
+    ) -> AsyncGenerator[JournalEntry, None]:
+        """Read in chunks, each a step of its own: no transaction waits for whoever reads."""
+        where, after = condition(), None
+        while True:
+            rows = await self._page(statements.page(where, after, CHUNK))
+            for row in rows:
+                yield to_entry(row)
+            if len(rows) < CHUNK:
+                return
+            after = (rows[-1].created_at, rows[-1].key, rows[-1].round)
+
+
+async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:
+    return await given.connection() if isinstance(given, AsyncSession) else given
+
+
+def _storable(words: str | None) -> str | None:
+    """Keep what any database takes: no NUL, no lone surrogate, and not megabytes of it."""
+    if words is None:
+        return None
+    return words[:LONGEST_TEXT].encode("utf-8", "replace").decode().replace("\0", "�")
+
+
+def _chunks(transfers: Iterable[Transfer]) -> Iterable[list[Transfer]]:
+    remaining = iter(transfers)
+    while chunk := list(itertools.islice(remaining, CHUNK)):
+        yield chunk

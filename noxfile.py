@@ -221,10 +221,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site; a warning is an error."""
+    """Build the site, and check its links and whether everybody can read it."""
     session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "docs"))
     site = Path(session.create_tmp()) / "html"
     session.run("python", "-m", "sphinx", "-nW", "--keep-going", "-q", "docs", str(site))
+    session.run("python", "docs/check_site.py", str(site))
     session.log(f"the site stands in {site}")
 
 

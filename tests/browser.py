@@ -59,7 +59,7 @@ async def open_page(browser):
 
 async def axe_findings(page):
     """Ask axe what stands in the way of people who read and steer the page in other ways."""
-    from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types; loaded late, as above
+    from axe_playwright_python.async_playwright import Axe  # noqa: PLC0415 - loaded late, as above
 
     results = await Axe().run(page)
     return [

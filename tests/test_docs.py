@@ -21,6 +21,8 @@ from sybil.parsers.myst import CodeBlockParser
 
 import clicksend_reseller
 from clicksend_reseller.sandbox.faults import KINDS
+from clicksend_reseller.sandbox.pytest_plugin import _made
+from clicksend_reseller.sandbox.threads import serve_beside
 from pictures import ASKED, HAPPENED, repeated
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,9 +65,20 @@ class Reader:
         self.printed = printed.getvalue()
 
     def test(self, function):
-        fixtures = {"monkeypatch": self.monkeypatch}
+        sandbox = self.sandbox_for(function)
+        fixtures = {
+            "monkeypatch": lambda: self.monkeypatch,
+            "reseller_sandbox": lambda: sandbox,
+            "reseller_client": sandbox.client,
+        }
         asked = inspect.signature(function).parameters
-        self.finish(function(**{name: fixtures[name] for name in asked}))
+        with serve_beside(sandbox) as served:
+            fixtures["served_reseller_sandbox"] = lambda: served
+            self.finish(function(**{name: fixtures[name]() for name in asked}))
+
+    def sandbox_for(self, function):
+        marks = [m for m in getattr(function, "pytestmark", ()) if m.name == "reseller_sandbox"]
+        return _made(marks[0].kwargs if marks else {})
 
     def finish(self, result):
         if inspect.iscoroutine(result):

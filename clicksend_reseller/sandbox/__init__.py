@@ -1,10 +1,38 @@
-"""Where is the Reseller API on one's own machine? Here, in process or served, with faults."""
+"""Where is the Reseller API on one's own machine? Here, in process or served, with faults.
+
+Names are loaded when they are first used: the pytest plugin beside them is imported in every
+pytest run of whoever has this package.
+"""
 
 from __future__ import annotations
 
-from clicksend_reseller.sandbox.faults import Fault
-from clicksend_reseller.sandbox.quirks import Quirks
-from clicksend_reseller.sandbox.sandbox import Sandbox
-from clicksend_reseller.sandbox.world import Entry, LoggedRequest
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clicksend_reseller.sandbox.faults import Fault
+    from clicksend_reseller.sandbox.quirks import Quirks
+    from clicksend_reseller.sandbox.sandbox import Sandbox
+    from clicksend_reseller.sandbox.world import Entry, LoggedRequest
 
 __all__ = ["Entry", "Fault", "LoggedRequest", "Quirks", "Sandbox"]
+
+_HOMES = {
+    "Entry": "world",
+    "Fault": "faults",
+    "LoggedRequest": "world",
+    "Quirks": "quirks",
+    "Sandbox": "sandbox",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"{__name__}.{_HOMES[name]}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -151,8 +151,9 @@ class _API:
 
     async def _deliver(self, done: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         reply = done.reply
-        await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
+        # Noted first: whoever has the answer and asks the ledger, from any thread, finds it told.
         told(self._world, done)
+        await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
 
 
 async def _arrived(scope: Scope, receive: Receive) -> Request:

@@ -13,12 +13,16 @@ from clicksend_reseller.sandbox.secrecy import masked, masked_query
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.faults import Armed
     from clicksend_reseller.sandbox.rows import Client
-    from clicksend_reseller.sandbox.world import Entry, LoggedRequest, World
+    from clicksend_reseller.sandbox.world import Entry, LoggedRequest, Setup, World
 
 
 def state(world: World) -> dict[str, Any]:
     """Give the whole state; its ``accounts`` are what ``--accounts FILE`` reads."""
-    setup = world.setup
+    with world.lock:
+        return _state(world, world.setup)
+
+
+def _state(world: World, setup: Setup) -> dict[str, Any]:
     return {
         "revision": world.revision,
         "credit": str(world.credit),

@@ -127,3 +127,9 @@ def test_the_whole_core_needs_four_libraries_and_no_annex():
 def is_standard(name):
     """Tell whether a module is the standard library's own."""
     return name.partition(".")[0] in {*sys.stdlib_module_names, "__mp_main__"}
+
+
+def test_importing_the_client_loads_no_library_that_its_first_call_may_not_need():
+    """tenacity waits for a failure, cattrs for an answer, httpcore for a connection."""
+    loaded = loaded_by("from clicksend_reseller import AsyncResellerClient")
+    assert not {"cattrs", "httpcore", "tenacity"} & set(loaded)

@@ -101,7 +101,9 @@ class Sender:
             content=body,
             headers=headers,
             extensions={
-                FRESH: operation.needs_fresh_connection,
+                # A kept one may be closed under our feet, and a lost answer is not had again. Or a
+                # stray answer still comes on it, and would be taken for the answer to a write.
+                FRESH: operation.writes,
                 "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
             },
         )

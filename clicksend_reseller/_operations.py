@@ -73,11 +73,6 @@ class Operation(Generic[T]):
         """It changes something on the server."""
         return self.repeat is not Repeat.FREELY
 
-    @property
-    def needs_fresh_connection(self) -> bool:
-        """An idle connection may be closed under our feet, and a lost answer cannot be repeated."""
-        return self.repeat in {Repeat.AFTER_REFUSAL, Repeat.NEVER}
-
 
 def list_accounts(*, page: int, limit: int) -> Operation[AccountPage]:
     return Operation(

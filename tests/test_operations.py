@@ -115,20 +115,19 @@ def test_operations_are_whole_values(make, expected):
 
 
 @pytest.mark.parametrize(
-    ("repeat", "writes", "needs_fresh_connection"),
+    ("repeat", "writes"),
     [
-        (Repeat.FREELY, False, False),
-        (Repeat.SAME_MEANING, True, False),
-        (Repeat.AFTER_REFUSAL, True, True),
-        (Repeat.NEVER, True, True),
+        (Repeat.FREELY, False),
+        (Repeat.SAME_MEANING, True),
+        (Repeat.AFTER_REFUSAL, True),
+        (Repeat.NEVER, True),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
-def test_what_follows_from_the_word_about_repeating(method, repeat, writes, needs_fresh_connection):
+def test_what_follows_from_the_word_about_repeating(method, repeat, writes):
     """The verb decides nothing: update and transfer are both a PUT."""
     operation = Operation(name="x", method=method, path="/", returns=Account, repeat=repeat)
     assert writes == operation.writes
-    assert needs_fresh_connection == operation.needs_fresh_connection
 
 
 NO_NUMBER = [None, True, False, 1.0, 1.5, "1", "../transfer-credit", b"1", [1]]

@@ -13,7 +13,7 @@ import attrs
 from clicksend_reseller.sandbox.api import Target, answer, identify, with_rate
 from clicksend_reseller.sandbox.faults import BREAKING, Fault
 from clicksend_reseller.sandbox.replies import HTML, JSON, TOO_MANY, Reply, Request, envelope
-from clicksend_reseller.sandbox.secrecy import masked_authorization
+from clicksend_reseller.sandbox.secrecy import masked_authorization, masked_query
 from clicksend_reseller.sandbox.world import Entry, LoggedRequest
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _logged(
         time=world.setup.clock(),
         method=request.method,
         path=request.path,
-        query=request.query,
+        query=masked_query(request.query),
         operation=target.operation,
         client_user_id=target.client_user_id,
         authorization=masked_authorization(request.authorization),

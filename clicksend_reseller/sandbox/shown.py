@@ -8,7 +8,7 @@ import attrs
 
 from clicksend_reseller.sandbox.forms import read_json
 from clicksend_reseller.sandbox.rows import show
-from clicksend_reseller.sandbox.secrecy import masked, masked_query
+from clicksend_reseller.sandbox.secrecy import masked
 
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.faults import Armed
@@ -51,8 +51,7 @@ _BALANCES = ("balance_after", "credit_after")
 
 def request(logged: LoggedRequest) -> dict[str, Any]:
     """Give a logged request; a body that is no JSON object is left out, as it cannot be masked."""
-    query, body = masked_query(logged.query), masked(read_json(logged.body))
-    return {**attrs.asdict(logged), "query": query, "body": body}
+    return {**attrs.asdict(logged), "body": masked(read_json(logged.body))}
 
 
 def fault(armed: Armed) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class LoggedRequest:
         time: by the sandbox's clock.
         operation: the client's method; None for an unknown route.
         client_user_id: whom it is about, where it says so.
-        authorization: the scheme that was used; what proves it is masked on arrival.
+        query: with passwords and keys masked.
+        authorization: the scheme; what proves who is asking is masked.
         body: may hold a password.
         status: of the answer that was meant for the caller; None where the request was dropped.
         fault: the kind that struck.

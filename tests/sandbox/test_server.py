@@ -4,7 +4,6 @@ import time
 from decimal import Decimal
 
 import httpx
-import httpx2
 import pytest
 import pytest_asyncio
 
@@ -27,34 +26,11 @@ ADA = {
     "country": "US",
 }
 
-# Kind: the error, or the status of the answer; and how often the transfer was applied.
-ON_A_SOCKET = {
-    "reset": ("ReadError", 0),
-    "lost": ("RemoteProtocolError", 1),
-    "hang": ("ReadTimeout", 1),
-    "cut": ("RemoteProtocolError", 1),
-    "garbage": ("RemoteProtocolError", 1),
-    "page": (502, 1),
-    "empty": (200, 1),
-    "error": (500, 0),
-    "limit": (429, 0),
-    "redirect": (307, 0),
-    "slow": (200, 1),
-}
-
 
 async def collect(stream, parts):
     """Keep what comes, also where it breaks off."""
     async for part in stream:
         parts.append(part)  # a comprehension would lose them
-
-
-async def seen_by(library, call):
-    """Give the status of the answer, or the name of the library's error."""
-    try:
-        return (await call).status_code
-    except library.TransportError as exc:
-        return type(exc).__name__
 
 
 class Running:
@@ -86,20 +62,6 @@ def running(served_once):
     """Begin anew on the same address."""
     served_once.sandbox.reset()
     return served_once
-
-
-@pytest.mark.parametrize("library", [httpx, httpx2])
-@pytest.mark.parametrize(("kind", "expected", "count"), [(k, *v) for k, v in ON_A_SOCKET.items()])
-async def test_a_fault_on_a_socket_is_what_it_is_in_process(
-    running, library, kind, expected, count
-):
-    """The same error of the library and the same ledger, with real bytes between."""
-    running.sandbox.fail(kind, operation="transfer_credit", seconds=0.01)
-    async with running.client(library, timeout=library.Timeout(5, read=0.03)) as client:
-        call = client.put("/reseller/transfer-credit", json=TRANSFER)
-        seen = await seen_by(library, call)
-    assert (expected, count) == (seen, len(running.sandbox.ledger))
-    assert [kind == "slow"] * count == [entry.told for entry in running.sandbox.ledger]
 
 
 async def test_a_drip_never_trips_the_read_timeout(running):

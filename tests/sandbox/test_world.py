@@ -6,6 +6,7 @@ import pytest
 
 from clicksend_reseller.sandbox import Fault, Quirks, Sandbox
 from clicksend_reseller.sandbox.exchange import exchange
+from clicksend_reseller.sandbox.faults import SERVED_KINDS
 from clicksend_reseller.sandbox.money import RATES, convert, money
 from clicksend_reseller.sandbox.world import REQUESTS_KEPT, Entry, ShortOfCreditError
 
@@ -39,28 +40,45 @@ def do_something(sandbox, random, pay, currencies):
     return Decimal(0)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_money_is_conserved_exactly_in_one_currency(seed, pay):
     """What the reseller, the clients and the air hold together never changes."""
     accounts = [{"currency": "AUD", "balance": "10.5"}] * 6
     sandbox, random, spent = Sandbox(accounts=accounts, credit="500"), Random(seed), Decimal(0)
     before = worth(sandbox, spent)
-    for _ in range(300):
+    for _ in range(1000):
         spent += do_something(sandbox, random, pay, ["AUD"])
         assert before == worth(sandbox, spent)
     assert sandbox.ledger
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_money_is_conserved_through_the_rates_but_for_rounding(seed, pay):
     """Each transfer rounds both sides by at most half of the sixth decimal, and no more is lost."""
     sandbox, random, spent = Sandbox(accounts=40, currency="GBP"), Random(seed), Decimal(0)
     before = worth(sandbox, spent)
-    for _ in range(300):
+    for _ in range(1000):
         spent += do_something(sandbox, random, pay, CURRENCIES)
     rounding = len(sandbox.ledger) * Decimal("0.0000005") * 2 * max(RATES.values())
     assert abs(before - worth(sandbox, spent)) <= rounding
     assert len(sandbox.ledger) > 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_money_is_conserved_whatever_fails(seed, make_request):
+    """A fault takes the answer away, or the whole transfer, and never half of one."""
+    sandbox, random = Sandbox(accounts=[{"balance": "9"}] * 4, credit="700"), Random(seed)
+    before = worth(sandbox, 0)
+    for kind in SERVED_KINDS:
+        sandbox.fail(kind, times=None, chance=0.2)
+    for _ in range(1000):
+        client_user_id, amount = random.randrange(1001, 1006), random.randrange(-9, 12)
+        body = {"client_user_id": client_user_id, "balance": amount, "currency": "AUD"}
+        exchange(sandbox.world, make_request("PUT", "/reseller/transfer-credit", body))
+        assert before == worth(sandbox, 0)
+    applied = {request.n for request in sandbox.requests} & {e.request for e in sandbox.ledger}
+    assert len(sandbox.ledger) == len(applied) > 100
+    assert {*SERVED_KINDS, None} == {request.fault for request in sandbox.requests}
 
 
 def test_the_ledger_follows_from_itself(pay):

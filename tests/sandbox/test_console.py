@@ -1,0 +1,351 @@
+import asyncio
+import html
+import json
+import re
+import threading
+from decimal import Decimal
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from clicksend_reseller.sandbox import Sandbox
+from clicksend_reseller.sandbox.view import amount_in_words
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOT_TOLD = "applied, the caller was not told"
+TRANSFER = {"client_user_id": 1001, "balance": 12, "currency": "AUD"}
+
+
+class Desk:
+    """One sandbox served for the whole file, reset before each test."""
+
+    def __init__(self, sandbox, served):
+        self.sandbox = sandbox
+        self.served = served
+
+    def browser(self):
+        """A browser without a script: it keeps the address and follows redirects."""
+        return httpx.AsyncClient(
+            base_url=self.served.console_url, trust_env=False, follow_redirects=True
+        )
+
+    def program(self):
+        return httpx.AsyncClient(
+            base_url=self.served.url, auth=("sandbox", "sandbox"), trust_env=False
+        )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served_once():
+    """Serve one sandbox with more clients than a page holds, at a fixed time."""
+    sandbox = Sandbox(accounts=120, clock=lambda: 60.0)
+    async with sandbox.serve() as served:
+        yield Desk(sandbox, served)
+
+
+@pytest.fixture
+def desk(served_once):
+    """Begin anew on the same address."""
+    served_once.sandbox.reset()
+    return served_once
+
+
+def text_of(page):
+    """Read a page as a person does: without tags, and each gap a space."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
+async def test_the_page_is_locked_up(desk):
+    """Nothing from elsewhere is loaded, nothing is kept, and nobody frames it."""
+    async with desk.browser() as browser:
+        page = await browser.get("")
+        script = await browser.get("console.js")
+    assert (200, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+    assert "text/javascript; charset=utf-8" == script.headers["content-type"]
+    for answer in (page, script):
+        assert answer.headers["content-security-policy"].startswith("default-src 'self'; ")
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "no-store" == answer.headers["cache-control"]
+    assert not re.search(r"<style|<script>|\sstyle=|\son\w+=|https?://(?!127)", page.text)
+
+
+async def test_the_short_address_leads_to_the_page(desk):
+    """Somebody types it without the slash; it is no request to the API."""
+    async with desk.browser() as browser:
+        page = await browser.get(desk.served.console_url.removesuffix("/"))
+    assert desk.served.console_url == str(page.url)
+    assert () == desk.sandbox.requests
+
+
+async def test_the_page_has_one_heading_and_one_voice(desk):
+    """One h1, one polite count, and each field has a label of its own."""
+    async with desk.browser() as browser:
+        text = (await browser.get("")).text
+    assert (1, 1) == (text.count("<h1"), text.count("aria-live"))
+    assert '<p id="count" class="quiet" aria-live="polite">' in text
+    fields = re.findall(r'<(?:select|input)(?! type="hidden")[^>]* id="(\w+)"', text)
+    assert sorted(fields) == sorted(re.findall(r'<label for="(\w+)"', text))
+    assert 12 == len(fields)
+
+
+async def test_a_fault_is_armed_and_the_page_is_asked_for_again(desk):
+    """A reload sends nothing twice: the form's answer is a 303."""
+    form = {"kind": "lost", "operation": "transfer_credit", "client_user_id": " 1002 "}
+    more = {"applied": "no", "times": "2", "after": "1", "chance": "0.5", "status": ""}
+    async with desk.browser() as browser:
+        page = await browser.post("console/faults", data={**form, **more})
+    assert [303] == [answer.status_code for answer in page.history]
+    assert f"{desk.served.console_url}#faults" == str(page.url)
+    (armed,) = desk.sandbox.faults
+    fault = armed.fault
+    assert ("lost", "transfer_credit", 1002, False, 2, 1, 0.5) == (
+        fault.kind,
+        fault.operation,
+        fault.client_user_id,
+        fault.applied,
+        fault.times,
+        fault.after,
+        fault.chance,
+    )
+    words = "lost on transfer_credit of 1002 dollars , not applied, after 1, chance 0.5"
+    assert f"{words} struck 0 of 2" in text_of(page)
+
+
+async def test_no_number_of_times_is_for_ever(desk):
+    """As the empty field says."""
+    async with desk.browser() as browser:
+        page = await browser.post("console/faults", data={"kind": "slow", "times": ""})
+    assert [None] == [armed.fault.times for armed in desk.sandbox.faults]
+    assert "slow on any request struck 0 of any number" in text_of(page)
+
+
+async def test_faults_are_cleared_by_one_or_all(desk):
+    """A fault that was cleared already, on a page that is older, is no error."""
+    for kind in ("lost", "page", "empty"):
+        desk.sandbox.fail(kind)
+    async with desk.browser() as browser:
+        for _ in range(2):
+            page = await browser.post("console/faults/2/clear")
+        assert ["lost", "empty"] == [armed.fault.kind for armed in desk.sandbox.faults]
+        page = await browser.post("console/faults/clear")
+    assert (200, ()) == (page.status_code, desk.sandbox.faults)
+    assert "None is armed." in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"kind": "explode"}, "unknown fault 'explode': the faults are refuse, reset"),
+        ({"kind": "refuse"}, "it does reset, lost"),
+        ({}, "unknown fault ''"),
+        ({"kind": "lost", "operation": "pay"}, "unknown operation 'pay'"),
+        ({"kind": "lost", "times": "<b>"}, "times cannot be '<b>'"),
+        ({"kind": "lost", "times": "0"}, "times is a whole number from 1 on, not 0"),
+        ({"kind": "lost", "applied": "perhaps"}, "applied cannot be 'perhaps'"),
+        ({"kind": "lost", "chance": "nan"}, "chance is a number from 0 to 1, not nan"),
+        ({"kind": "lost", "seconds": "1" * 5000}, "seconds is a number from 0 to 3600"),
+        ({"kind": "lost", "times": "1" * 5000}, "times cannot be '1111"),
+        ({"kind": "lost", "colour": "red"}, "unknown field 'colour': a fault has operation"),
+        ({"kind": "slow", "applied": "no"}, "a 'slow' fault cannot have applied=False"),
+    ],
+)
+async def test_an_impossible_fault_comes_back_with_the_reason(desk, form, words):
+    """The page says what is wrong, keeps what was typed, and nothing is armed."""
+    async with desk.browser() as browser:
+        page = await browser.post("console/faults", data={**form, "response_code": "MINE"})
+    assert (422, ()) == (page.status_code, desk.sandbox.faults)
+    assert words in text_of(page)
+    assert 'aria-describedby="problem"' in page.text
+    assert 'name="response_code" autocomplete="off" placeholder="" value="MINE"' in page.text
+
+
+async def test_a_client_spends_one_and_the_reader_stays_where_he_was(desk):
+    """Search and page come back; a client who is gone is no error."""
+    async with desk.browser() as browser:
+        asked = {"q": "client1", "page": "2"}
+        page = await browser.post("console/accounts/1063/spend", data=asked)
+        gone = await browser.post("console/accounts/9/spend", data={"page": "x"})
+    assert f"{desk.served.console_url}?q=client1&page=2#accounts" == str(page.url)
+    assert (200, f"{desk.served.console_url}#accounts") == (gone.status_code, str(gone.url))
+    before = Sandbox(accounts=120).balance(1063)
+    assert before - 1 == desk.sandbox.balance(1063)
+    words = (
+        f"Balance of 1063: {amount_in_words(before)} at first, {amount_in_words(before - 1)} now"
+    )
+    assert words in text_of(page)
+
+
+async def test_a_reset_by_click_is_a_reset(desk):
+    """And the page shows the beginning."""
+    desk.sandbox.spend(1001, 5)
+    desk.sandbox.fail("lost")
+    async with desk.browser() as browser:
+        page = await browser.post("console/reset")
+    assert (Decimal(50), ()) == (desk.sandbox.balance(1001), desk.sandbox.faults)
+    assert f"{desk.served.console_url}#credit" == str(page.url)
+
+
+def listed(page):
+    """Give the ids in the table of accounts."""
+    return [int(number) for number in re.findall(r'action="/_sandbox/console/accounts/(\d+)', page)]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", range(1001, 1051)),
+        ("?page=2", range(1051, 1101)),
+        ("?page=3", range(1101, 1121)),
+        ("?page=4", range(1101, 1121)),
+        ("?page=0", range(1001, 1051)),
+        ("?page=%D9%A2", range(1001, 1051)),
+        ("?page=" + "9" * 5000, range(1001, 1051)),
+        ("?q=DOLL", [1002]),
+        ("?q=+1007+", [1007]),
+        ("?q=owner1008@", [1008]),
+        ("?q=client+1012", [1012]),
+        ("?q=nobody", []),
+    ],
+)
+async def test_accounts_come_by_fifty_and_can_be_searched(desk, query, ids):
+    """By number, user name, account name or address; a page beyond the last is the last."""
+    async with desk.browser() as browser:
+        page = await browser.get(query)
+    assert list(ids) == listed(page.text)
+
+
+async def test_a_page_of_accounts_leads_to_the_next(desk):
+    """And keeps what was searched for."""
+    async with desk.browser() as browser:
+        page = await browser.get("?q=client&page=2")
+    links = re.findall(r'href="(/_sandbox/\?[^"]*)" rel="(\w+)"', html.unescape(page.text))
+    expected = [("?q=client", "prev"), ("?q=client&page=3", "next")]
+    assert [(f"/_sandbox/{query}#accounts", rel) for query, rel in expected] == links
+    assert "Page 2 of 3, 120 clients" in text_of(page)
+
+
+async def test_a_transfer_says_whether_the_caller_was_told(desk):
+    """In words, once for each transfer; the cast's own faults are named, too."""
+    async with desk.program() as program, desk.browser() as browser:
+        await program.put("/reseller/transfer-credit", json=TRANSFER)
+        lost = {**TRANSFER, "client_user_id": 1011}
+        with pytest.raises(httpx.RemoteProtocolError):
+            await program.put("/reseller/transfer-credit", json=lost)
+        page = await browser.get("")
+    said = text_of(page)
+    assert (1, 1) == (said.count(NOT_TOLD), said.count("applied, the caller was told"))
+    assert "2 applied, 1 of them not told" in said
+    assert f"2 1011 answer-lost 12.00 AUD {NOT_TOLD} 42.00 976.00" in said
+    assert "Client 1011 every transfer: lost" in said
+
+
+async def test_the_page_shows_the_last_of_many(desk):
+    """And says where all of them are."""
+    async with desk.program() as program, desk.browser() as browser:
+        for _ in range(51):
+            await program.put("/reseller/transfer-credit", json={**TRANSFER, "balance": 1})
+        page = await browser.get("")
+    assert (50, 50) == (page.text.count("caller was told"), page.text.count('class="request"'))
+    assert 2 == text_of(page).count("The last 50.")
+
+
+async def test_no_secret_stands_on_the_page_or_in_the_log(desk):
+    """Credentials, passwords and keys are masked in headers, query and body, at any depth."""
+    secret = "engine-1843-s"
+    deep = json.loads('{"a":' * 30 + f'"{secret}"' + "}" * 30)
+    bodies = [
+        {"password": secret},
+        {"list": [{"API_KEY": secret}, [{"token": {"x": secret}}]]},
+        deep,
+        [secret],
+    ]
+    headers = ["Basic " + secret, "Bearer " + secret, secret, f"{secret} x"]
+    async with desk.program() as program, desk.browser() as browser:
+        for body, header in zip(bodies, headers, strict=True):
+            await program.post(
+                f"/reseller/accounts?api_key={secret}&x=1&my_Token={secret}",
+                json=body,
+                headers={"authorization": header},
+                auth=None,
+            )
+        shown = [await browser.get(path) for path in ("", "requests", "state")]
+    assert [] == [answer.url.path for answer in shown if secret in answer.text]
+    assert "Authorization: Basic ********** {" in text_of(shown[0])
+    assert "POST /v3/reseller/accounts?api_key=**********&x=1&my_Token=********** " in text_of(
+        shown[0]
+    )
+    assert secret not in repr(desk.sandbox.requests)
+
+
+async def test_what_a_client_is_called_stays_text(desk):
+    """Also where it looks like a tag."""
+    name = '<script>alert("1")</script>'
+    desk.sandbox.add_account(username=name, account_name=name, user_id=7)
+    desk.sandbox.fail("lost", client_user_id=7)
+    async with desk.browser() as browser:
+        pages = [await browser.get("", params={"q": q}) for q in ("", name)]
+    for page in pages:
+        assert "<script>" not in page.text
+        assert text_of(page).count(name) >= 3
+    assert [7] == listed(pages[1].text)
+
+
+# --- the stream
+
+
+async def heard(lines, count):
+    """Take so many revisions from a stream."""
+    said = []
+    async for line in lines:
+        if line.startswith("data: "):
+            said.append(int(line.removeprefix("data: ")))
+        if len(said) == count:
+            break
+    return said
+
+
+async def test_the_stream_gives_the_revision_now_and_after_each_change(desk):
+    """Nothing but the number: whoever wants more asks for it."""
+    revision = desk.sandbox.world.revision
+    async with desk.browser() as browser, browser.stream("GET", "events") as stream:
+        assert "text/event-stream; charset=utf-8" == stream.headers["content-type"]
+        lines = stream.aiter_lines()
+        assert [revision] == await heard(lines, 1)
+        desk.sandbox.spend(1001, 1)
+        assert [revision + 1] == await heard(lines, 1)
+        for _ in range(50):
+            desk.sandbox.spend(1001, "0.01")
+        assert [revision + 51] == await heard(lines, 1)
+
+
+async def test_a_change_in_another_thread_is_heard(desk):
+    """The server has a loop of its own, and a test that is no coroutine has none."""
+    async with desk.browser() as browser, browser.stream("GET", "events") as stream:
+        lines = stream.aiter_lines()
+        (revision,) = await heard(lines, 1)
+        threading.Thread(target=desk.sandbox.spend, args=[1001, 1]).start()
+        assert [revision + 1] == await heard(lines, 1)
+
+
+async def test_a_closed_stream_is_forgotten(desk):
+    """Or every page that was ever open would be told of every change."""
+    async with desk.browser() as browser, browser.stream("GET", "events") as stream:
+        await heard(stream.aiter_lines(), 1)
+        assert 1 == len(desk.sandbox.world.watchers)
+    while desk.sandbox.world.watchers:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.005)
+
+
+async def test_a_stop_tells_the_streams():
+    """They end with a word and whole, so that a page knows that nobody is there."""
+    sandbox = Sandbox()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with sandbox.serve() as served:
+            request = client.build_request("GET", f"{served.console_url}events")
+            stream = await client.send(request, stream=True)
+            lines = stream.aiter_lines()
+            await heard(lines, 1)
+        assert "event: over" in [line async for line in lines]
+    assert [] == sandbox.world.watchers

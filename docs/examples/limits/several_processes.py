@@ -38,7 +38,7 @@ class SharedCallLimit:
     async def __aenter__(self) -> None:
         script = await self.redis.script_load(SCRIPT)  # a restart of Redis forgets it
         bucket = RedisBucket(self.rates, self.redis, self.key, script)
-        await bucket.leak(bucket.now())
+        await self.redis.zremrangebyscore(self.key, 0, bucket.now() - self.rates[0].interval)
         if not await Limiter(SingleBucketFactory(bucket, schedule_leak=False)).try_acquire_async():
             raise RuntimeError("the limiter gave no permit")
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller import Account
-from clicksend_reseller.cli.options import Everywhere, Format
-from clicksend_reseller.cli.output import Output, replaced
+from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ACCOUNT_COLUMNS,
     USUAL_ACCOUNT_COLUMNS,
@@ -30,7 +30,6 @@ _SEARCHED = (
     "user_last_name",
     "account_name",
 )
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 _PREFETCH = 4
 
 Wanted = Callable[[Account], bool]
@@ -119,7 +118,7 @@ def export(
             where --output does not: .csv, .json, .jsonl.
         everywhere: the options of every command.
     """
-    suits = _SUFFIXES.get(to.suffix.lower(), "csv") if to else "csv"
+    suits = suited(to)
     if to is None:
         return _walked(everywhere, Output(everywhere, ACCOUNT_COLUMNS, suits=suits))
     with replaced(to) as stream:

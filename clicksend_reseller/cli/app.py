@@ -22,6 +22,32 @@ __all__ = ["make_app", "run"]
 
 _HERE = "clicksend_reseller.cli"
 
+_GROUPS = {
+    "accounts": "List, find, create and change client accounts.",
+    "journal": "See what was sent, and decide about what is unknown.",
+}
+
+# Group, name, where it is, and its line in the list of commands.
+_COMMANDS = (
+    ("accounts", "list", "accounts:list_", "List the client accounts."),
+    ("accounts", "get", "accounts:get", "Show one client account."),
+    ("accounts", "find", "accounts:find", "Find client accounts by a part of a name or address."),
+    ("accounts", "create", "accounts_written:create", "Create client accounts, one or a file."),
+    ("accounts", "update", "accounts_written:update", "Change one; it sets its password again."),
+    ("accounts", "export", "accounts:export", "Write all client accounts as CSV or JSON."),
+    ("", "balance", "accounts:balance", "Show the reseller's own credit."),
+    ("", "transfer", "transfer:transfer", "Move credit to a client, once."),
+    ("", "top-up", "top_up:top_up", "Pay many clients: from a file, or all below a balance."),
+    ("journal", "list", "journal:list_", "List what is on record."),
+    ("journal", "show", "journal:show", "Show all rounds of one key."),
+    ("journal", "reconcile", "journal:reconcile", "Look whether an unknown transfer arrived."),
+    ("journal", "resolve", "journal:resolve", "Write down what became of an unknown transfer."),
+    ("journal", "renew", "journal:renew", "Open another round after a refusal."),
+    ("journal", "hold", "journal:hold", "Stop what an old copy calls intended, after a restore."),
+    ("journal", "export", "journal:export", "Write all that is on record as CSV or JSON."),
+    ("", "doctor", "doctor:doctor", "Check the set-up, from settings to credit; moves nothing."),
+)
+
 
 def make_app() -> App:
     """Build the tree of commands."""
@@ -36,22 +62,12 @@ def make_app() -> App:
         + "; ".join(f"{status.value} {meaning}" for status, meaning in MEANINGS.items())
         + ".",
     )
-    accounts = App(name="accounts", help="List, find, create and change client accounts.")
-    app.command(accounts)
-    for name, target, words in (
-        ("list", "accounts:list_", "List the client accounts."),
-        ("get", "accounts:get", "Show one client account."),
-        ("find", "accounts:find", "Find client accounts by a part of a name, address or phone."),
-        ("create", "accounts_written:create", "Create a client account, or those of a CSV file."),
-        ("update", "accounts_written:update", "Change a client account; sets its password again."),
-        ("export", "accounts:export", "Write all client accounts as CSV or JSON."),
-    ):
-        accounts.command(f"{_HERE}.{target}", name=name, help=words)
-    for name, target, words in (
-        ("balance", "accounts:balance", "Show the reseller's own credit."),
-        ("doctor", "doctor:doctor", "Check the set-up, from settings to credit; moves nothing."),
-    ):
-        app.command(f"{_HERE}.{target}", name=name, help=words)
+    groups = {name: App(name=name, help=words) for name, words in _GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for group_name, name, target, words in _COMMANDS:
+        parent = groups.get(group_name, app)
+        parent.command(f"{_HERE}.{target}", name=name, help=words)
     app.command(_sandbox, name="sandbox", help_flags=[], version_flags=[])
     install = create_install_completion_command(app.install_completion, add_to_startup=True)
     app.command(install, name="--install-completion", help="Install completion for your shell.")

@@ -17,7 +17,9 @@ from clicksend_reseller.cli.options import Everywhere, Format
 from clicksend_reseller.cli.statuses import EndedError, Status
 from clicksend_reseller.cli.voice import let_go, printable
 
-__all__ = ["Output", "chosen", "replaced"]
+__all__ = ["Output", "chosen", "replaced", "suited"]
+
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 
 _FLUSH_EVERY = 100
 
@@ -69,10 +71,12 @@ class Output:
             if self._goes_on or self._rows % _FLUSH_EVERY == 0:
                 self._stream.flush()
 
-    def text(self, line: str) -> None:
-        """Write a line that is no row, and may be as long as it is."""
+    def text(self, *lines: str) -> None:
+        """Write lines that are no rows, and may be as long as they are."""
         with self._guarded():
-            self._stream.write(f"{printable(line)}\n")
+            for line in lines:
+                self._stream.write(f"{printable(line)}\n")
+            self._stream.flush()
 
     def one(self, record: Record) -> None:
         """Write the only row that there is; as JSON it is the object itself."""
@@ -89,7 +93,7 @@ class Output:
 
     def _begun(self) -> Writer:
         if self._writer is None:
-            terminal = Console(file=self._stream) if self._stream.isatty() else None
+            terminal = _Terminal(file=self._stream) if self._stream.isatty() else None
             self._writer = writer(self._format, self._columns, self._write, terminal)
         return self._writer
 
@@ -123,6 +127,11 @@ class Output:
             let_go(sys.stdout.fileno())
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would leave the process
+
+
 def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> list[str]:
     """Give the columns to write.
 
@@ -137,6 +146,11 @@ def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> l
         which = ", ".join(map(repr, unknown)) or "nothing"
         raise EndedError(Status.USAGE, f"--columns names {which}; there are: {', '.join(columns)}")
     return list(dict.fromkeys(names))
+
+
+def suited(path: Path | None) -> Format:
+    """Give the format that the ending of a file asks for; CSV where it asks for none."""
+    return _SUFFIXES.get(path.suffix.lower(), "csv") if path else "csv"
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import attrs
 
 from clicksend_reseller import AsyncResellerClient, ConfigurationError, Secret
 from clicksend_reseller.cli.options import IN_PROCESS, Everywhere
+from clicksend_reseller.cli.record_files import absolute, file_of, file_url
 from clicksend_reseller.cli.statuses import EndedError, Status
 
 __all__ = ["SANDBOX_URL", "Place", "find_place", "journal_folder"]
@@ -19,7 +20,6 @@ LIVE_HOST = "rest.clicksend.com"
 SANDBOX_URL = "http://localhost:8730/v3"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_FILE_URL = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 
 
 @attrs.frozen(kw_only=True)
@@ -54,8 +54,7 @@ class Place:
     @property
     def journal_file(self) -> Path | None:
         """The file that the journal is kept in, where it is one."""
-        found = _FILE_URL.fullmatch(self.journal or "")
-        return Path(found[1]) if found else None
+        return file_of(self.journal)
 
     @property
     def journal_shown(self) -> str:
@@ -148,11 +147,11 @@ def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | 
 def _journal(options: Everywhere, base_url: str) -> tuple[str, str]:
     _no_password(options.journal)
     if options.journal is not None:
-        return options.journal, "--journal"
+        return absolute(options.journal), "--journal"
     in_environment = os.environ.get("CLICKSEND_JOURNAL")
     if in_environment and options.sandbox is None:
-        return in_environment, "CLICKSEND_JOURNAL"
-    return f"sqlite+aiosqlite:///{journal_folder() / _file_name(base_url)}", "the default"
+        return absolute(in_environment), "CLICKSEND_JOURNAL"
+    return file_url(journal_folder() / _file_name(base_url)), "the default"
 
 
 def _file_name(base_url: str) -> str:

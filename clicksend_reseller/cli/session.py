@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -16,20 +17,22 @@ from clicksend_reseller.cli.interrupts import Interrupts
 from clicksend_reseller.cli.limiting import PerMinute
 from clicksend_reseller.cli.options import Everywhere
 from clicksend_reseller.cli.place import Place, find_place
+from clicksend_reseller.cli.record_files import file_url, open_journal
 from clicksend_reseller.cli.statuses import EndedError, Status
 from clicksend_reseller.cli.voice import Voice
 
 if TYPE_CHECKING:
+    from clicksend_reseller.journal import SQLJournal
     from clicksend_reseller.sandbox import Sandbox
 
 T = TypeVar("T")
 
-__all__ = ["CONCURRENCY", "TIMEOUT", "Session"]
+__all__ = ["CONCURRENCY", "GRACE", "TIMEOUT", "Session"]
 
 CONCURRENCY = 4
 TIMEOUT = 20.0
 _DEADLINE = 120.0
-_GRACE = 5.0
+GRACE = 5.0
 
 
 class Session:
@@ -39,6 +42,7 @@ class Session:
 
     Args:
         options: of every command.
+        journaled: transfers go through the journal.
 
     Attributes:
         place: which API and which journal.
@@ -46,8 +50,10 @@ class Session:
         under_way: transfers that were begun and have not ended.
     """
 
-    def __init__(self, options: Everywhere) -> None:
+    def __init__(self, options: Everywhere, *, journaled: bool = False) -> None:
         self.options = options
+        self._journaled = journaled
+        self._journal: SQLJournal | None = None
         self.voice = Voice(quiet=options.quiet, verbose=options.verbose)
         self.place: Place = find_place(options)
         self.under_way = 0
@@ -84,8 +90,14 @@ class Session:
         """Count the signals that ask to stop, while steps run in its context."""
         return Interrupts(self._runner.get_loop())
 
-    def write(self, call: Coroutine[Any, Any, T]) -> tuple[T, Status]:
+    def write(
+        self, call: Coroutine[Any, Any, T], *, hint: str = "look before you repeat it"
+    ) -> tuple[T, Status]:
         """Make one call that changes something, and stay with it through a Ctrl-C.
+
+        Args:
+            call: of the client.
+            hint: what to do where its answer was not waited for.
 
         Returns:
             What it gave, and INTERRUPTED where Ctrl-C came meanwhile, else DONE.
@@ -98,7 +110,7 @@ class Session:
         if result is None:
             raise EndedError(
                 Status.UNKNOWN,
-                "interrupted before the answer came: it may have been applied, so look first",
+                f"interrupted before the answer came: it may have been applied; {hint}",
                 at_once=True,
             )
         return result, Status.INTERRUPTED if interrupts.once.is_set() else Status.DONE
@@ -121,7 +133,7 @@ class Session:
                 raise EndedError(Status.INTERRUPTED, "interrupted: nothing was sent")
             return None
         self.voice.warn(f"waiting for 1 answer, at most {TIMEOUT:g} s; Ctrl-C again stops at once")
-        ended = await _ends_before(task, interrupts.twice, seconds=TIMEOUT + _GRACE)
+        ended = await _ends_before(task, interrupts.twice, seconds=TIMEOUT + GRACE)
         return task.result() if ended else None
 
     @property
@@ -160,6 +172,7 @@ class Session:
             self.place.username,
             self.place.api_key,
             base_url=self.place.base_url,
+            journal=self.journal if self._journaled else None,
             timeout=TIMEOUT,
             deadline=_DEADLINE * (2 if self._limit else 1),
             limiter=PerMinute(self._limit) if self._limit else None,
@@ -168,6 +181,7 @@ class Session:
 
     def _in_process(self) -> AsyncResellerClient:
         return self.world.client(
+            journal=self.journal if self._journaled else None,
             timeout=TIMEOUT,
             limiter=PerMinute(self._limit) if self._limit else None,
             observer=self._observe,
@@ -182,10 +196,28 @@ class Session:
             self._world = Sandbox()
         return self._world
 
-    def _temporary_folder(self) -> Path:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
-        return self._folder
+    @property
+    def journal(self) -> SQLJournal:
+        """The journal, made when it is first asked for; its file is its owner's alone.
+
+        Raises:
+            EndedError: it cannot be made.
+        """
+        if self._journal is None:
+            self._journal = open_journal(self.place.journal or self._temporary_journal())
+        return self._journal
+
+    @property
+    def has_journal(self) -> bool:
+        """There is something to read, or there may be."""
+        file = self.place.journal_file
+        return not self.place.in_process and (file is None or file.exists())
+
+    def _temporary_journal(self) -> str:
+        if self.options.journal is not None or os.environ.get("CLICKSEND_JOURNAL"):
+            self.voice.note("a rehearsal: its journal is a temporary one")
+        self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
+        return file_url(self._folder / "journal.db")
 
     def _observe(self, event: CallEvent) -> None:
         if event.operation == "transfer_credit":
@@ -196,6 +228,8 @@ class Session:
     async def _close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+        if self._journal is not None:
+            await self._journal.aclose()
 
 
 async def _ends_before(

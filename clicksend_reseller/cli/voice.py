@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -50,7 +50,7 @@ class Voice:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(file=cast("IO[str]", _Unbroken()), highlight=False)
         self._quiet = quiet
         logger = logging.getLogger("clicksend_reseller")
         logger.handlers = [_Log(self)]
@@ -99,9 +99,8 @@ class Voice:
             raise EndedError(Status.DECLINED, "declined: nothing was sent")
 
     def _ask(self, prompt: str) -> str | None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(prompt)
-            sys.stderr.flush()
+        self.console.file.write(prompt)
+        self.console.file.flush()
         return sys.stdin.readline() or None
 
     @contextlib.contextmanager
@@ -116,9 +115,31 @@ class Voice:
             yield _Lines(self, what, total)
 
     def _print(self, text: str, style: str = "") -> None:
-        # A terminal that has gone must not stop what has begun.
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
+
+
+class _Unbroken:
+    """Stderr for as long as somebody hears it: a terminal that has gone stops nothing.
+
+    Without it rich would leave the process at a broken pipe, with transfers under way.
+    """
+
+    encoding = sys.stderr.encoding
+
+    def write(self, text: str) -> int:
         with contextlib.suppress(OSError, ValueError):
-            self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
 
 
 class _Log(logging.Handler):

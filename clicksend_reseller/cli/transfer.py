@@ -1,0 +1,179 @@
+"""How is one transfer made? Shown, confirmed, sent once under a key that is said before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clicksend_reseller import (
+    Account,
+    JournalEntry,
+    ResellerError,
+    Transfer,
+    TransferReceipt,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.cli.amounts import MAX_INT, checked_key, fault_of_currency
+from clicksend_reseller.cli.next_steps import command
+from clicksend_reseller.cli.options import Everywhere, Moving
+from clicksend_reseller.cli.output import Output
+from clicksend_reseller.cli.record_keeping import OPEN, is_for, twins
+from clicksend_reseller.cli.records import RESULT_COLUMNS, moment, money, result_record
+from clicksend_reseller.cli.session import Session
+from clicksend_reseller.cli.statuses import EndedError, Status, status_of, worst
+from clicksend_reseller.cli.voice import printable
+
+__all__ = ["transfer"]
+
+
+def transfer(
+    client_user_id: int,
+    amount: int,
+    currency: str,
+    /,
+    *,
+    key: Annotated[str | None, Parameter(metavar="K")] = None,
+    allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    moving: Moving = Moving(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+) -> Status:
+    """Move credit to a client, once.
+
+    Without a key one is made and said before anything is sent: the same command with that key
+    asks what became of it, and never sends it a second time.
+
+    Args:
+        client_user_id: the account's user_id.
+        amount: whole units of the currency.
+        currency: three capital letters; the rate to the client's own is not known.
+        key: your own name for this transfer, such as an invoice number.
+        allow_negative: let a negative amount take credit back from the client.
+        moving: of the commands that move money.
+        everywhere: the options of every command.
+    """
+    wanted = Transfer(
+        idempotency_key=checked_key(key or f"cli-{uuid.uuid4().hex[:12]}"),
+        client_user_id=client_user_id,
+        amount=amount,
+        currency=currency,
+    )
+    _check(wanted, moving, allow_negative=allow_negative)
+    output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
+    with Session(everywhere, journaled=True) as session:
+        entry = session.run(session.journal.get(wanted.idempotency_key)) if key else None
+        if entry is None or entry.state is TransferState.INTENDED:
+            _confirmed(session, wanted, entry, moving)
+        if moving.dry_run:
+            session.voice.note("a dry run: nothing was sent")
+            return Status.DONE
+        if key is None:
+            _say_key(session, wanted)
+        return _sent(session, output, wanted, allow_negative=allow_negative)
+
+
+def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
+    fault = fault_of_currency(wanted.currency)
+    if fault:
+        fault = f"{fault}, not {wanted.currency!r}"
+    elif not 1 <= wanted.client_user_id <= MAX_INT:
+        fault = f"client_user_id must be from 1 to {MAX_INT}, not {wanted.client_user_id}"
+    elif not 1 <= abs(wanted.amount) <= MAX_INT:
+        fault = f"amount must be from 1 to {MAX_INT}, not {wanted.amount}"
+    elif wanted.amount < 0 and not allow_negative:
+        fault = "a negative amount takes credit back: say --allow-negative if that is meant"
+    if fault:
+        raise EndedError(Status.USAGE, f"{fault}; nothing was sent")
+    most = moving.max_total
+    if most is not None and abs(wanted.amount) > most:
+        fault = f"{wanted.amount} is more than --max-total {most}"
+        raise EndedError(Status.FAILED, f"{fault}; nothing was sent")
+
+
+def _confirmed(
+    session: Session, wanted: Transfer, entry: JournalEntry | None, moving: Moving
+) -> None:
+    if entry is not None and not is_for(entry, wanted, session.client.realm):
+        return  # the journal refuses it by itself
+    account = session.run(session.client.get_account(wanted.client_user_id))
+    seen = session.run(twins(session.journal, [wanted], session.client.realm))
+    _show(session, wanted, account, seen)
+    if not moving.yes and not moving.dry_run:
+        session.voice.confirm("Send it?")
+
+
+def _show(
+    session: Session, wanted: Transfer, account: Account, seen: Sequence[JournalEntry]
+) -> None:
+    own = account.currency_code or "an unknown currency"
+    session.voice.show(
+        [
+            ("host", session.place.host),
+            ("journal", session.place.journal_shown),
+            ("client", f"{account.user_id}, {printable(account.username)}"),
+            ("balance", f"{money(account.balance)} {own}"),
+            ("amount", f"{wanted.amount} {wanted.currency}"),
+            ("key", wanted.idempotency_key),
+        ]
+    )
+    if wanted.currency != account.currency_code:
+        session.voice.warn(
+            f"the client's account is in {own}: the rate is unknown, and so is what arrives"
+        )
+    for entry in seen[-1:]:
+        session.voice.warn(
+            f"the same amount was sent to this client at {moment(entry.sent_at)} under the key "
+            f"{entry.key!r} ({entry.state}): is this another one?"
+        )
+
+
+def _say_key(session: Session, wanted: Transfer) -> None:
+    key = wanted.idempotency_key
+    session.voice.warn(f"key {key}; if this is interrupted, run again with --key {key}")
+
+
+def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:
+    call = session.client.transfer_credit(
+        wanted.client_user_id,
+        wanted.amount,
+        wanted.currency,
+        idempotency_key=wanted.idempotency_key,
+        allow_negative=allow_negative,
+    )
+    try:
+        receipt, status = session.write(call, hint=_look(session, wanted))
+    except ResellerError as error:
+        return _failed(session, output, wanted, error)
+    output.one(_record(wanted, receipt))
+    if receipt.replayed:
+        session.voice.note("it had been paid already: nothing was sent")
+    return worst([status, Status.FAILED if output.fault else Status.DONE])
+
+
+def _record(wanted: Transfer, receipt: TransferReceipt) -> dict[str, str | int | bool | None]:
+    balance: Decimal | None = receipt.account.balance if receipt.account else None
+    word = "already_paid" if receipt.replayed else "paid"
+    return dict(result_record(wanted, word, balance=balance))
+
+
+def _failed(session: Session, output: Output, wanted: Transfer, error: ResellerError) -> Status:
+    status = status_of(error)
+    if isinstance(error, UnsettledTransferError):
+        entry = session.run(session.journal.get(wanted.idempotency_key))
+        if entry is not None and entry.state in OPEN:
+            status = Status.UNKNOWN  # another run is sending it at this moment
+    word = "unknown" if status is Status.UNKNOWN else "rejected"
+    word = "not_sent" if error.outcome == "not_sent" and word == "rejected" else word
+    output.one(result_record(wanted, word, reason=error.message))
+    session.voice.error(printable(str(error)))
+    if status is Status.UNKNOWN and not session.place.in_process:
+        session.voice.note(_look(session, wanted))
+    return status
+
+
+def _look(session: Session, wanted: Transfer) -> str:
+    return f"to look: {command(session.options, 'journal', 'reconcile', wanted.idempotency_key)}"

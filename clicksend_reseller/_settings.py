@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -21,6 +22,10 @@ _PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 _URL = re.compile(r"[!-~]+", re.ASCII)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+# What can be shown of a URL. A colon that begins no port may be the one before a password.
+_HARMLESS = re.compile(
+    r"(?:[a-z]+://)?(?:\[[0-9a-f:.]*\]?|[^\[:@]*)(?::[0-9]{0,5})?(?:/(?!/)[^:@]*)?", re.IGNORECASE
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -67,9 +72,7 @@ def base_url(value: str | None) -> str:
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, not {type(url).__name__}")
     if fault := _fault_of(url):
-        # Userinfo may be a secret: the URL is not shown where it has any.
-        shown = "base_url" if "@" in url else f"base_url {url!r}"
-        raise ConfigurationError(f"{shown} {fault}")
+        raise ConfigurationError(f"{_shown(url)} {fault}")
     return _one_spelling(urlsplit(url))
 
 
@@ -134,8 +137,16 @@ def _given(name: str, value: str | None, variable: str) -> str:
     return found
 
 
+def _shown(url: str) -> str:
+    """Name the setting, with its value where that holds no secret; a query is never shown."""
+    start, *cut_off = re.split(r"(?=[?#])", url, maxsplit=1)
+    if not _HARMLESS.fullmatch(start):
+        return "base_url"
+    return f"base_url {start + ('…' if cut_off else '')!r}"
+
+
 def _one_spelling(parts: SplitResult) -> str:
-    host = parts.hostname or ""
+    host = _host(parts)
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
 
@@ -147,26 +158,43 @@ def _fault_of(url: str) -> str:
         return "has spaces, backslashes or characters that are not ASCII"
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        return f"is no URL ({exc})"
+    except ValueError:  # its text shows what may be a secret
+        return "is no URL"
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         return "has a user name or password in it: pass username= and api_key="
     if "?" in url or "#" in url:
         return "has a query or fragment"
-    if port == 0:
-        return "has port 0"
-    return _fault_of_host(parts)
+    return _fault_of_port(parts) or _fault_of_host(parts)
+
+
+def _fault_of_port(parts: SplitResult) -> str:
+    try:
+        return "has port 0" if parts.port == 0 else ""
+    except ValueError:  # the same
+        return "has a port that is no number up to 65535"
 
 
 def _fault_of_host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
+    host = _host(parts)
     if parts.scheme not in {"https", "http"}:
         return "must begin with https://"
-    if host != "::1" and not _HOST.fullmatch(host):
+    if ":" not in host and not _HOST.fullmatch(host):
         return "has no host that can be used"
     if parts.scheme == "http" and host not in _LOOPBACK:
         return "must begin with https://, because credentials and money travel there"
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
         return "has . or .. in its path"
     return ""
+
+
+def _host(parts: SplitResult) -> str:
+    """Give the host in one spelling, or nothing where it is none."""
+    host = parts.hostname or ""
+    if "[" not in parts.netloc:
+        return host
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return ""
+    # One interface's address is no base URL, and Python 3.13 spells a mapped one otherwise.
+    return "" if address.scope_id or address.ipv4_mapped else str(address)

@@ -35,7 +35,9 @@ def money(value: object) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise TypeError(f"money is a str, an int or a Decimal, not {value!r}")
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    # Written out, 1e999999999 is a text of a gigabyte.
+    is_moderate = isinstance(value, Decimal) and abs(value.adjusted()) <= 12
+    text = f"{value:f}" if is_moderate else str(value)
     if not _AMOUNT.fullmatch(text):
         raise ValueError(f"money has at most 12 digits and 6 decimals, not {text[:40]!r}")
     return _to_micro(Decimal(text))

@@ -387,7 +387,7 @@ def test_a_bad_transfer_names_the_field_and_moves_nothing(changes, field, ask):
     assert (400, [field], ()) == (status, list(content["data"]), sandbox.ledger)
 
 
-@pytest.mark.parametrize("amount", ["1E+300000", "NaN", "Infinity", "1e400", "0.0000001"])
+@pytest.mark.parametrize("amount", ["1E+300000", "1e999999999999", "NaN", "Infinity", "0.0000001"])
 def test_numbers_that_are_traps_are_refused_at_once(amount, ask):
     """None of them is ever expanded."""
     body = f'{{"client_user_id": 1001, "balance": {amount}, "currency": "AUD"}}'.encode()

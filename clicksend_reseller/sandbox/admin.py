@@ -14,6 +14,7 @@ from clicksend_reseller.sandbox.console import console_routes
 from clicksend_reseller.sandbox.faults import check_served, make_fault
 from clicksend_reseller.sandbox.forms import read_json
 from clicksend_reseller.sandbox.gate import own_site_only
+from clicksend_reseller.sandbox.openapi import describe
 from clicksend_reseller.sandbox.replies import to_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
     routes = [
         *console_routes(sandbox),
         Route("/health", admin.health),
+        Route("/openapi.json", admin.openapi),
         Route("/state", admin.state),
         Route("/ledger", admin.ledger),
         Route("/requests", admin.requests),
@@ -54,6 +56,9 @@ class _Admin:
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
+
+    async def openapi(self, _request: Request) -> Response:
+        return _json(describe(self._sandbox.world.setup.rates))
 
     async def state(self, _request: Request) -> Response:
         return _json(shown.state(self._sandbox.world))

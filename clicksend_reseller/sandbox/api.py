@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 BASE_PATH = "/v3"
 
 # The trailing slash of the list is a guess; an id is digits and nothing else.
-_ROUTES = (
+ROUTES = (
     ("GET", re.compile(r"/v3/reseller/accounts/?"), "list_accounts"),
     ("POST", re.compile(r"/v3/reseller/accounts/?"), "create_account"),
     ("GET", re.compile(r"/v3/reseller/accounts/([0-9]{1,10})"), "get_account"),
@@ -74,7 +74,7 @@ class Target:
 
 def identify(request: Request) -> Target:
     """Tell what a request is about, whether it is well formed or not."""
-    for method, path, operation in _ROUTES:
+    for method, path, operation in ROUTES:
         found = path.fullmatch(request.path)
         if found and method == request.method:
             return Target(operation=operation, client_user_id=_client(found, operation, request))

@@ -230,6 +230,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheel"])
+def console_picture(session: nox.Session) -> None:
+    """Take the docs' picture of the sandbox's console, in Chromium."""
+    install_wheel(session, EXTRAS, "tests")
+    story = ("tests/sandbox/test_console_in_chromium.py", "-k", "picture", "-q")
+    session.run(
+        "python", "-m", "pytest", *story, env={**WHEEL_ONLY, "CLICKSEND_RESELLER_PICTURES": "1"}
+    )
+
+
+@nox.session(requires=["wheel"])
 def bench(session: nox.Session) -> None:
     """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
     install_wheel(session, "", "bench")

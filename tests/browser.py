@@ -34,12 +34,19 @@ async def browser():
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser):
-    """Open a page at an address; what it complains of in the console fails the test."""
+    """Open a page at an address; an error of its script, or a part that is missing, is a failure.
+
+    A page itself may well answer 422 or be gone: that is for its test to judge.
+    """
     contexts, complaints = [], []
 
     def hear(line):
-        if line.type == "error":
+        if line.type == "error" and not line.text.startswith("Failed to load resource"):
             complaints.append(line.text)
+
+    def see(response):
+        if response.status >= 400 and not response.request.is_navigation_request():
+            complaints.append(f"{response.status} {response.url}")
 
     async def open_page(url, **options):
         context = await browser.new_context(**options)
@@ -48,6 +55,7 @@ async def open_page(browser):
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", hear)
+        page.on("response", see)
         await page.goto(url)
         return page
 

@@ -179,6 +179,8 @@ def test_every_shell_line_names_what_exists(line, sandbox_help):
             named = re.fullmatch(r'"?\.(?:\[(.+)\])?"?', what)
             assert named
             assert set((named[1] or "").split(",")) - {""} <= _extras()
+        case ["curl", *options]:
+            assert "/_sandbox/" in line
         case ["python", "-m", "clicksend_reseller.sandbox", *options]:
             assert [o for o in options if o.startswith("--") and o not in sandbox_help] == []
             faults = [options[n + 1] for n, o in enumerate(options) if o == "--fault"]

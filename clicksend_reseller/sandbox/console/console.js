@@ -33,14 +33,15 @@ function swap(fresh) {
   document.body.dataset.revision = fresh.body.dataset.revision;
 }
 
-function link(words) {
+function link(words, look) {
   const shown = document.getElementById("link");
-  shown.textContent = shown.className = words;
+  shown.textContent = words;
+  shown.className = look;
 }
 
 const events = new EventSource("/_sandbox/events");
-events.onopen = () => link("live");
-events.onerror = () => link("gone");
+events.onopen = () => link("live", "live");
+events.onerror = () => link("the sandbox is gone", "quiet");
 events.addEventListener("changed", (event) => {
   if (event.data !== document.body.dataset.revision) refresh();
 });

@@ -27,13 +27,19 @@ if TYPE_CHECKING:
     from clicksend_reseller.sandbox.server import Served
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, program: str = "python -m clicksend_reseller.sandbox"
+) -> int:
     """Serve until a signal comes.
+
+    Args:
+        arguments: of the command line; None takes the process's own.
+        program: what the help calls the command.
 
     Returns:
         The exit code: 1 where nothing can be served; impossible options exit with 2 by themselves.
     """
-    parser = _parser()
+    parser = _parser(program)
     options = parser.parse_args(arguments)
     try:
         sandbox = _opened(options)
@@ -48,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m clicksend_reseller.sandbox",
+        prog=program,
         description="The ClickSend Reseller API on this machine, with clients and faults.",
     )
     add = parser.add_argument

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -61,7 +62,8 @@ class _Admin:
         return _json(describe(self._sandbox.world.setup.rates))
 
     async def state(self, _request: Request) -> Response:
-        return _json(shown.state(self._sandbox.world))
+        with self._sandbox.world.lock:
+            return _json(shown.state(self._sandbox.world))
 
     async def ledger(self, request: Request) -> Response:
         after = _after(request)
@@ -81,8 +83,10 @@ class _Admin:
         return _json([shown.fault(armed) for armed in self._sandbox.faults])
 
     async def arm(self, request: Request) -> Response:
-        where = await _body(request)
-        kind = str(where.pop("kind", ""))
+        given = await _body(request)
+        kind = str(given.pop("kind", ""))
+        # Money is read as Decimal; a fault's seconds and chance are plain numbers.
+        where: Any = {name: _plain(value) for name, value in given.items()}
         make_fault(kind, **where)
         check_served(kind)
         self._sandbox.fail(kind, **where)
@@ -96,9 +100,9 @@ class _Admin:
         found = self._sandbox.clear_fault(request.path_params["id"])
         return Response(status_code=204) if found else _error(404, "no such fault is armed")
 
-    async def reset(self, _request: Request) -> Response:
+    async def reset(self, request: Request) -> Response:
         self._sandbox.reset()
-        return _json(shown.state(self._sandbox.world))
+        return await self.state(request)
 
     async def add_account(self, request: Request) -> Response:
         added = self._sandbox.add_account(**await _body(request))
@@ -114,6 +118,10 @@ class _Admin:
 
     def _account(self, user_id: int) -> dict[str, Any]:
         return shown.account(self._sandbox.world.clients[user_id])
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _json(content: object, *, status: int = 200) -> Response:

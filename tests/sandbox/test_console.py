@@ -2,6 +2,7 @@ import asyncio
 import html
 import json
 import re
+import sys
 import threading
 from decimal import Decimal
 
@@ -327,6 +328,21 @@ async def test_a_change_in_another_thread_is_heard(desk):
         (revision,) = await heard(lines, 1)
         threading.Thread(target=desk.sandbox.spend, args=[1001, 1]).start()
         assert [revision + 1] == await heard(lines, 1)
+
+
+async def test_another_thread_may_change_what_is_being_read(desk):
+    """The page and the state are of one moment each, however busy a test's own thread is."""
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    busy = threading.Thread(target=lambda: [desk.sandbox.add_account() for _ in range(400)])
+    try:
+        busy.start()
+        async with desk.browser() as browser:
+            answers = [await browser.get(path) for path in ["", "state", "?q=client"] * 4]
+    finally:
+        busy.join()
+        sys.setswitchinterval(switching)
+    assert {200} == {answer.status_code for answer in answers}
 
 
 async def test_a_closed_stream_is_forgotten(desk):

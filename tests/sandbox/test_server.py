@@ -330,6 +330,15 @@ async def test_faults_are_armed_listed_and_forgotten(running):
         assert [] == (await admin.get("faults")).json()
 
 
+async def test_seconds_and_chances_may_have_a_point(running):
+    """JSON's own numbers, not the money's."""
+    body = {"kind": "slow", "seconds": 0.5, "chance": 0.25}
+    async with running.admin() as admin:
+        assert 201 == (await admin.post("faults", json=body)).status_code
+    (armed,) = running.sandbox.faults
+    assert (0.5, 0.25) == (armed.fault.seconds, armed.fault.chance)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -337,6 +346,8 @@ async def test_faults_are_armed_listed_and_forgotten(running):
         ({}, "unknown fault ''"),
         ({"kind": "lost", "operation": "pay"}, "unknown operation 'pay'"),
         ({"kind": "lost", "client": 1}, "unknown field 'client'"),
+        ({"kind": "lost", "chance": 1.5}, "chance is a number from 0 to 1, not 1.5"),
+        ({"kind": "lost", "client_user_id": 1.0}, "client_user_id is a whole number"),
         ({"kind": "refuse"}, "it does reset, lost"),
         ([], "the body must be a JSON object"),
     ],
@@ -387,6 +398,14 @@ async def test_after_is_a_number(running, after):
     [
         ("GET", "state", {"host": "evil.test"}),
         ("POST", "reset", {"host": "evil.test"}),
+        ("GET", "", {"host": "localhost.evil.test"}),
+        ("GET", "", {"host": "127.0.0.1:80:80"}),
+        ("GET", "", {"host": "[::1"}),
+        ("GET", "", {"host": ""}),
+        ("POST", "console/reset", {"origin": "http://localhost:1"}),
+        ("POST", "console/reset", {"sec-fetch-site": "cross-site"}),
+        ("POST", "console/reset", {"sec-fetch-site": "same-site"}),
+        ("OPTIONS", "faults", {"origin": "http://evil.test"}),
         ("POST", "reset", {"origin": "http://evil.test"}),
         ("DELETE", "faults", {"origin": "null"}),
     ],
@@ -405,3 +424,23 @@ async def test_the_own_page_may_change_the_sandbox(running):
     origin = running.served.url.removesuffix("/v3")
     async with running.admin() as admin:
         assert 200 == (await admin.post("reset", headers={"origin": origin})).status_code
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8730", "127.0.0.1", "[::1]:8730", "[::1]"]
+)
+async def test_the_names_of_this_machine_are_let_in(running, host):
+    """With a port or without, and however they are written."""
+    async with running.admin() as admin:
+        assert 200 == (await admin.get("", headers={"host": host})).status_code
+
+
+async def test_a_request_without_a_host_is_no_error_of_ours(running):
+    """HTTP/1.0 knew none: it is refused like a stranger's."""
+    host, port = running.served.url.split("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /_sandbox/reset HTTP/1.0\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 403 ")

@@ -47,3 +47,4 @@ events.addEventListener("changed", (event) => {
 });
 document.addEventListener("focusout", () => late && setTimeout(refresh));
 addEventListener("pagehide", () => events.close());
+addEventListener("pageshow", (event) => event.persisted && location.reload());

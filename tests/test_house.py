@@ -8,6 +8,7 @@ import pytest
 
 import clicksend_reseller
 from clicksend_reseller import AsyncResellerClient, _operations
+from clicksend_reseller.cli import app
 from clicksend_reseller.sandbox.api import identify
 from clicksend_reseller.sandbox.faults import OPERATIONS
 from clicksend_reseller.sandbox.replies import Request
@@ -24,6 +25,16 @@ ASKED = {
         _operations.transfer_credit(1, 1, "AUD", allow_negative=False),
         _operations.get_own_account(),
     )
+}
+
+
+COMMANDS = {
+    "list_accounts": ("accounts", "list"),
+    "create_account": ("accounts", "create"),
+    "get_account": ("accounts", "get"),
+    "update_account": ("accounts", "update"),
+    "transfer_credit": ("", "transfer"),
+    "get_own_account": ("", "balance"),
 }
 
 
@@ -57,6 +68,12 @@ def test_every_operation_is_a_route_of_the_sandbox(name):
     )
     assert name == identify(request).operation
     assert name in OPERATIONS
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_operation_is_a_command(name):
+    """What a program can do, a person at a shell can do too."""
+    assert COMMANDS[name] in {(group, command) for group, command, *_ in app._COMMANDS}
 
 
 @pytest.mark.parametrize("name", ASKED)

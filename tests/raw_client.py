@@ -38,12 +38,12 @@ def spell(method: str, path: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-async def say(server: FaultServer, said: bytes) -> Heard:
+async def say(server: FaultServer, said: bytes, quiet: float = QUIET) -> Heard:
     """Send these bytes on a connection of their own, and listen until nothing more comes."""
     address = urlsplit(server.url)
     trusted = tls.client_context() if address.scheme == "https" else None
     try:
-        async with asyncio.timeout(QUIET * 2):
+        async with asyncio.timeout(quiet * 2):
             reader, writer = await asyncio.open_connection(
                 address.hostname, address.port, ssl=trusted
             )
@@ -51,17 +51,17 @@ async def say(server: FaultServer, said: bytes) -> Heard:
         return Heard(b"", _CONNECT_ENDINGS.get(type(error), type(error).__name__))
     try:
         writer.write(said)
-        return await listen(reader)
+        return await listen(reader, quiet)
     finally:
         writer.transport.abort()
 
 
-async def listen(reader: asyncio.StreamReader) -> Heard:
+async def listen(reader: asyncio.StreamReader, quiet: float = QUIET) -> Heard:
     """Take what comes until the other side closes, is silent, or never stops."""
     data, started = b"", time.monotonic()
-    while len(data) < ENOUGH and time.monotonic() < started + 3 * QUIET:
+    while len(data) < ENOUGH and time.monotonic() < started + 3 * quiet:
         try:
-            async with asyncio.timeout(QUIET):
+            async with asyncio.timeout(quiet):
                 came = await reader.read(65_536)
         except TimeoutError:
             return Heard(data, "silent")

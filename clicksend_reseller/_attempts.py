@@ -10,23 +10,24 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from clicksend_reseller import _headers, _wire
 from clicksend_reseller._answer import Answer
 from clicksend_reseller._body import OneShotBody
 from clicksend_reseller._call import Call, fate
+from clicksend_reseller._closing import Closing
 from clicksend_reseller._exchange import Sender
 from clicksend_reseller._guard import SETTLE_SECONDS
 from clicksend_reseller._pacing import Pacing
-from clicksend_reseller._shield import Apart
+from clicksend_reseller._shield import Apart, was_cancelled
 from clicksend_reseller.errors import (
     APIConnectionError,
     ClientStateError,
     RateLimitError,
     ResellerError,
 )
-from clicksend_reseller.models import RateLimit, TransferReceipt
+from clicksend_reseller.models import RateLimit
 
 T = TypeVar("T")
 
@@ -39,19 +40,21 @@ class Attempts:
     Args:
         sender: sends one request.
         pacing: says when.
+        closing: says when no attempt begins any more.
         timeout: seconds for one attempt.
         pause: seconds that all calls are held after a 429 that names no time.
 
     Attributes:
         rate_limit: what the last answer with rate headers said.
-        closed: no attempt begins any more.
     """
 
-    def __init__(self, sender: Sender, pacing: Pacing, *, timeout: float, pause: float) -> None:
+    def __init__(
+        self, sender: Sender, pacing: Pacing, closing: Closing, *, timeout: float, pause: float
+    ) -> None:
         self.rate_limit: RateLimit | None = None
-        self.closed = False
         self._sender = sender
         self._pacing = pacing
+        self._closing = closing
         self._timeout = timeout
         self._pause = pause
         self._apart: Apart[Call[Any]] = Apart(_log_fate)
@@ -60,7 +63,12 @@ class Attempts:
         """Make one attempt; raise the bare error of it."""
         if call.operation.writes:
             return await self._write_apart(call)
-        return await self._exchange(call, None)
+        try:
+            return await self._exchange(call, None)
+        except asyncio.CancelledError:
+            if was_cancelled():
+                raise
+            return self._after_a_cut(call)
 
     async def run_apart(self, call: Call[Any], step: Coroutine[Any, Any, T]) -> T:
         """Run a step of a call in a task that its caller, leaving, does not cut."""
@@ -70,6 +78,10 @@ class Attempts:
         """Run one more step when those that the call has under way have ended."""
         steps = self._apart.of(call)
         self._apart.start(call, _after(steps, last))
+
+    def is_one(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task is one of those that run apart."""
+        return any(task is each for each, _ in self._apart.under_way())
 
     async def drain(self) -> None:
         """Stop what has not left, wait for what has, and cut and report what takes too long."""
@@ -86,7 +98,7 @@ class Attempts:
     async def _exchange(self, call: Call[T], body: OneShotBody | None) -> T:
         operation = call.operation
         async with self._pacing.turn(operation.name, deadline=call.ends_at):
-            if self.closed:
+            if self._closing.has_begun:
                 raise ClientStateError("the client was closed while the call waited for its turn")
             call.attempts += 1
             answer = await self._sender.send(operation, body, seconds=self._timeout)
@@ -94,9 +106,10 @@ class Attempts:
             # Before the place is given to the next, who must hear of a pause.
             self._heed(operation.name, answer)
             result = self._read(call, answer)
-        if body is not None and not body.left:
-            raise _not_taken(body)
-        return result
+            if body is not None and not body.left:
+                raise _not_taken(body)
+            # Known from here on, even if a limiter hangs when it is left.
+            return call.succeed(result)
 
     def _heed(self, operation: str, answer: Answer) -> None:
         limit = _headers.rate_limit(answer.headers, now=datetime.now(UTC))
@@ -124,23 +137,25 @@ class Attempts:
         return await self._until_done(call, call.task)
 
     async def _write(self, call: Call[T], body: OneShotBody) -> T:
-        guard = call.guard
+        error: ResellerError | None = None
         try:
-            result = await self._exchange(call, body)
-        except BaseException as exc:
-            error = exc if isinstance(exc, ResellerError) else None
-            if error is not None:
-                call.fail_attempt(error)
-            if guard is not None:
-                await guard.give_up(error, left=body.left)
+            return await self._exchange(call, body)
+        except ResellerError as exc:
+            error = exc
+            call.fail_attempt(exc)
             raise
-        if guard is None:
-            call.result = result
-            return result
-        receipt = guard.sign(cast("TransferReceipt", result))
-        call.result = cast("T", receipt)
-        await guard.confirm(receipt, call.status)
-        return call.result
+        finally:
+            await self._settle(call, body, error)
+
+    async def _settle(
+        self, call: Call[Any], body: OneShotBody, error: ResellerError | None
+    ) -> None:
+        if call.guard is None:
+            return
+        if call.result is None:
+            await call.guard.give_up(error, left=body.left)
+        else:
+            await call.guard.confirm(call.result, call.status)
 
     async def _until_done(self, call: Call[Any], task: asyncio.Task[T]) -> T:
         try:
@@ -149,9 +164,13 @@ class Attempts:
             call.left_behind = True
             _stop_unless_left(task, call)
             raise
-        if task.cancelled():
-            raise call.cut_off(closed=self.closed)
-        return task.result()
+        return self._after_a_cut(call) if task.cancelled() else task.result()
+
+    def _after_a_cut(self, call: Call[T]) -> T:
+        """Give what had come before an attempt was cancelled, by nobody who called."""
+        if call.result is None:
+            raise call.cut_off(closed=self._closing.has_begun)
+        return call.result
 
 
 def _stop_unless_left(task: asyncio.Task[Any], call: Call[Any]) -> None:
@@ -171,7 +190,7 @@ def _not_taken(body: OneShotBody) -> Exception:
 
 def _log_fate(task: asyncio.Task[Any], call: Call[Any]) -> None:
     if call.left_behind and call.has_left:
-        _logger.warning("%s, whose caller had gone, ended: %s", call, fate(task))
+        _logger.warning("%s, whose caller had gone, ended: %s", call, fate(task, call))
 
 
 async def _after(steps: list[asyncio.Task[Any]], last: Coroutine[Any, Any, None]) -> None:

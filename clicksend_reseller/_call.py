@@ -106,6 +106,13 @@ class Call(Generic[T]):
         if self.operation.writes and error.outcome is Outcome.UNKNOWN:
             self.doubt = error
 
+    def succeed(self, result: T) -> T:
+        """Remember what came, with its key where a journal records it."""
+        if self.guard is not None:
+            result = cast("T", self.guard.sign(cast("TransferReceipt", result)))
+        self.result = result
+        return result
+
     def conclude(self, error: ResellerError) -> ResellerError:
         """Say what is known: the one place that turns doubt about a write into its error."""
         error.operation, error.attempts = self.operation.name, self.attempts
@@ -122,7 +129,9 @@ class Call(Generic[T]):
         if self.doubt is None:
             self.outcome = self.reached or Outcome.NOT_SENT
             earlier = f" this time, and the attempt before was {self.reached}"
-            error.add_note(f"nothing was sent{earlier if self.reached else ''}")
+            note = f"nothing was sent{earlier if self.reached else ''}"
+            if note not in getattr(error, "__notes__", ()):  # one object may be raised each time
+                error.add_note(note)
             return error
         failure = self.conclude(self.doubt)
         failure.add_note(f"before the next attempt the limiter failed: {error!r}")
@@ -132,7 +141,7 @@ class Call(Generic[T]):
         """Make the error of an attempt that aclose() cut, or something inside it."""
         who = "the client was closed" if closed else "the attempt was cancelled from within"
         fact = f"{who} before the answer came"
-        if self.has_left:
+        if self.has_left or (self.attempts and not self.operation.writes):
             return APIConnectionError(fact, outcome=Outcome.UNKNOWN)
         return ClientStateError(fact) if closed else APIConnectionError(fact, permanent=True)
 
@@ -160,11 +169,13 @@ class Call(Generic[T]):
         return TransferOutcomeUnknownError(fact, **transfer, idempotency_key=key)
 
 
-def fate(task: asyncio.Task[Any]) -> str:
+def fate(task: asyncio.Task[Any], call: Call[Any]) -> str:
     """Say in words how an attempt ended whose caller had gone."""
+    if call.result is not None:
+        return "applied"
     if task.cancelled():
         return "cut off, outcome unknown"
     error = task.exception()
     if isinstance(error, ResellerError):
         return f"{error.outcome.value} ({error.message})"
-    return "applied" if error is None else "outcome unknown"
+    return "outcome unknown"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from clicksend_reseller._attempts import Attempts
 from clicksend_reseller._call import Call
+from clicksend_reseller._closing import Closing
 from clicksend_reseller._guard import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._operations import Operation
 from clicksend_reseller._pacing import LimiterRaisedError
@@ -34,6 +35,7 @@ class Calls:
     Args:
         attempts: makes one attempt.
         teller: is told of each step.
+        closing: says when no call begins any more.
         policy: how patiently to repeat.
         deadline: seconds for a whole call.
         journal: records transfers.
@@ -45,6 +47,7 @@ class Calls:
         self,
         attempts: Attempts,
         teller: Teller,
+        closing: Closing,
         *,
         policy: RetryPolicy,
         deadline: float,
@@ -54,6 +57,7 @@ class Calls:
     ) -> None:
         self._attempts = attempts
         self._teller = teller
+        self._closing = closing
         self._policy = policy
         self._deadline = deadline
         self._journal = journal
@@ -61,7 +65,6 @@ class Calls:
         self._close_transport = close_transport
         self._budget = RetryBudget()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing: asyncio.Future[None] | None = None
         self._end: asyncio.Future[None] | None = None
 
     @property
@@ -109,12 +112,11 @@ class Calls:
         Raises:
             ClientStateError: closed, or bound to another loop.
         """
-        if self._attempts.closed:
+        if self._closing.has_begun:
             raise ClientStateError("the client is closed: make another one")
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
-            self._closing = loop.create_future()
         elif self._loop is not loop:
             raise ClientStateError(
                 "the client belongs to the event loop of its first call, "
@@ -125,12 +127,12 @@ class Calls:
         """Refuse new calls, wait for writes that have left, then close the connections."""
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise ClientStateError("close the client on the event loop that it was used on")
-        self._attempts.closed = True
-        if self._closing is not None and not self._closing.done():
-            self._closing.set_result(None)
+        self._closing.begin()
         # One end for all who ask, and it goes on though one of them is cancelled.
         if self._end is None:
             self._end = asyncio.ensure_future(self._drain_and_close())
+        if self._attempts.is_one(asyncio.current_task()):
+            return  # a limiter's doing, which would wait for itself
         await asyncio.shield(self._end)
 
     async def _drain_and_close(self) -> None:
@@ -181,7 +183,7 @@ class Calls:
             may_repeat=lambda error: self._may_repeat(call, error),
             seconds_left=lambda: call.ends_at - self._now(),
             before_wait=lambda error, seconds: self._teller.waits(call, error, seconds),
-            sleep=self._sleep,
+            sleep=self._closing.sleep,
         )
 
     def _may_repeat(self, call: Call[Any], error: BaseException) -> bool:
@@ -226,13 +228,5 @@ class Calls:
             self._attempts.go_on_apart(call, call.guard.withdraw())
         self._teller.finished(call, outcome)
 
-    # --- waiting
-
     def _now(self) -> float:
         return cast("asyncio.AbstractEventLoop", self._loop).time()
-
-    async def _sleep(self, seconds: float) -> None:
-        closing = cast("asyncio.Future[None]", self._closing)
-        await asyncio.wait({closing}, timeout=seconds)
-        if closing.done():
-            raise ClientStateError("the client was closed while the call waited to be repeated")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+import ssl
 import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
+from clicksend_reseller._guard import TransferJournal
+from clicksend_reseller._retry import RetryPolicy
 from clicksend_reseller.errors import ConfigurationError
 from clicksend_reseller.models import Secret, to_secret
 
@@ -28,6 +34,15 @@ _HARMLESS = re.compile(
 )
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "journal": (TransferJournal, "a TransferJournal, which has intend, claim and settle"),
+    "limiter": (AbstractAsyncContextManager, "an async context manager"),
+    "proxy": (str, "a str"),
+    "retry": (RetryPolicy, "a RetryPolicy"),
+    "ssl_context": (ssl.SSLContext, "an ssl.SSLContext"),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +115,32 @@ def count(name: str, value: int) -> int:
     if value < 1:
         raise ConfigurationError(f"{name} must be 1 or more, not {value!r}")
     return value
+
+
+def check_kinds(**options: object) -> None:
+    """Check what the options are; None is an option that was not given, but for `retry`.
+
+    Raises:
+        TypeError: one is of another kind.
+    """
+    for name, value in options.items():
+        kind, wanted = _KINDS[name]
+        if not isinstance(value, kind) and (value is not None or name == "retry"):
+            raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def check_observer(observer: object) -> None:
+    """Check what is called at each step.
+
+    Raises:
+        TypeError: it cannot be called, or would have to be awaited, which nobody does.
+    """
+    if observer is None:
+        return
+    if not callable(observer):
+        raise TypeError(f"observer must be a function, not {type(observer).__name__}")
+    if any(map(inspect.iscoroutinefunction, (observer, type(observer).__call__))):
+        raise TypeError("observer must be a plain function: an async one would never be awaited")
 
 
 def check_journaled(timeout: float) -> None:

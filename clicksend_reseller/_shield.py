@@ -10,6 +10,12 @@ T = TypeVar("T")
 Owner = TypeVar("Owner")
 
 
+def was_cancelled() -> bool:
+    """Tell whether somebody cancelled this task; a CancelledError can also come from within."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class StepCutError(RuntimeError):
     """A step was cancelled from within, and nobody had cancelled its caller."""
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from clicksend_reseller import _operations, _settings
 from clicksend_reseller._attempts import Attempts
 from clicksend_reseller._calls import Calls
+from clicksend_reseller._closing import Closing
 from clicksend_reseller._exchange import Sender
 from clicksend_reseller._guard import TransferJournal
 from clicksend_reseller._pacing import Pacing
@@ -52,7 +53,8 @@ class AsyncResellerClient:
         max_concurrency: exchanges at once; further calls queue.
         limiter: any async context manager that can be entered again; entered once for each
             attempt, inside the deadline, before a journal's claim, and held through the
-            exchange. What it raises on entering reaches the caller: nothing was sent.
+            exchange. What it raises on entering reaches the caller: nothing was sent. One that
+            hangs on leaving holds the result back until the deadline at most.
         journal: records transfers, so that each key is sent at most once across crashes. The
             client does not close it.
         observer: called with a `CallEvent` at each step; one that raises is logged, never felt.
@@ -90,36 +92,39 @@ class AsyncResellerClient:
     ) -> None:
         credentials = _settings.credentials(username, api_key)
         del api_key  # a traceback with locals would show it
+        _settings.check_kinds(
+            retry=retry, limiter=limiter, journal=journal, proxy=proxy, ssl_context=ssl_context
+        )
+        _settings.check_observer(observer)
         self._base_url = _settings.base_url(base_url)
         self._username = credentials.username
         self._journal = journal
-        attempt_seconds = _settings.seconds("timeout", timeout)
+        seconds = _settings.seconds("timeout", timeout)
         if journal is not None:
-            _settings.check_journaled(attempt_seconds)
+            _settings.check_journaled(seconds)
         _settings.check_exclusive(
             transport=transport, http_client=http_client, proxy=proxy, ssl_context=ssl_context
         )
         client, close = make_client(
             http_client=http_client, transport=transport, ssl_context=ssl_context, proxy=proxy
         )
-        attempts = Attempts(
-            Sender(
-                client,
-                base_url=self._base_url,
-                username=credentials.username,
-                api_key=credentials.api_key.get_secret_value(),
-            ),
-            Pacing(
-                max_concurrency=_settings.count("max_concurrency", max_concurrency),
-                max_pause=retry.max_retry_after,
-                limiter=limiter,
-            ),
-            timeout=attempt_seconds,
-            pause=retry.base_delay,
+        closing = Closing()
+        sender = Sender(
+            client,
+            base_url=self._base_url,
+            username=credentials.username,
+            api_key=credentials.api_key.get_secret_value(),
+        )
+        pacing = Pacing(
+            max_concurrency=_settings.count("max_concurrency", max_concurrency),
+            max_pause=retry.max_retry_after,
+            limiter=limiter,
+            sleep=closing.sleep,
         )
         self._calls = Calls(
-            attempts,
+            Attempts(sender, pacing, closing, timeout=seconds, pause=retry.base_delay),
             Teller(observer),
+            closing,
             policy=retry,
             deadline=_settings.seconds("deadline", deadline),
             journal=journal,

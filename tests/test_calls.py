@@ -127,6 +127,102 @@ async def test_a_limiter_s_time_out_is_not_the_deadline_s():
         assert 0 == server.connections
 
 
+class Leaving:
+    """A limiter that does something when it is left."""
+
+    def __init__(self, leave):
+        self.leave = leave
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.leave()
+
+
+async def cancelled_from_within() -> None:
+    """Do what a cancelled future does to whoever waits for it."""
+    raise asyncio.CancelledError
+
+
+async def hang() -> None:
+    """Never come back."""
+    await asyncio.Event().wait()
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_hangs_on_leaving_does_not_hide_what_came(monkeypatch):
+    """At the deadline the caller has the receipt, since the API's word is there."""
+    monkeypatch.setattr(_attempts, "SETTLE_SECONDS", -0.35)
+    options: dict[str, Any] = {"limiter": Leaving(hang), "timeout": 0.4, "deadline": 0.1}
+    async with FaultServer() as server:
+        async with make_client(server, **options) as client:
+            assert 1 == (await transfer(client)).client_user_id
+            assert 2 == (await client.get_account(2)).user_id
+        assert TRANSFER == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt_stays(
+    monkeypatch, caplog
+):
+    """Whether its caller waits or has gone, the transfer is known to be applied."""
+    monkeypatch.setattr(_attempts, "SETTLE_SECONDS", -0.95)
+    async with FaultServer() as server:
+        client = make_client(server, limiter=Leaving(hang), timeout=1.0)
+        waiting = asyncio.ensure_future(transfer(client))
+        gone = asyncio.ensure_future(client.transfer_credit(2, 5, "AUD"))
+        await until_arrived(server, 2)
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await gone
+        await client.aclose()
+        assert 1 == (await waiting).client_user_id
+    assert ["transfer_credit: cancelled, but it was applied: do not repeat it"] == (
+        caught.value.__notes__
+    )
+    assert "whose caller had gone, ended: applied" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_closing_from_a_limiter_does_not_wait_for_itself(hangs):
+    """The client closes as soon as the call has ended."""
+    done = asyncio.Event()
+
+    async def close() -> None:
+        await client.aclose()
+        done.set()
+
+    async with FaultServer() as server:
+        client = make_client(server, limiter=Leaving(close))
+        async with asyncio.timeout(2):
+            call = transfer(client) if hangs else client.get_account(1)
+            await call
+            assert done.is_set()
+            await client.aclose()
+        await server.quiet()
+        assert 0 == server.open_connections
+        with pytest.raises(ClientStateError):
+            await client.get_account(1)
+
+
+@pytest.mark.asyncio
+async def test_one_error_that_a_limiter_raises_again_and_again_has_one_note():
+    """It may keep one object for all calls that it refuses."""
+    refusal = LookupError("no permit")
+
+    class Refusing(Leaving):
+        async def __aenter__(self) -> None:
+            raise refusal
+
+    async with FaultServer() as server, make_client(server, limiter=Refusing(hang)) as client:
+        for call in (transfer(client), client.get_account(1), transfer(client)):
+            with pytest.raises(LookupError):
+                await call
+    assert ["nothing was sent"] == refusal.__notes__
+
+
 # --- cancellation
 
 
@@ -397,19 +493,69 @@ async def test_a_cancelled_closing_goes_on_for_the_others():
 
 
 @pytest.mark.asyncio
-async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation():
+@pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
+async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation(make):
     """Nobody cancelled the caller, and nobody closed the client."""
 
-    class Cancelling:
+    class Cancelling(Leaving):
         async def __aenter__(self) -> None:
             raise asyncio.CancelledError
 
-        async def __aexit__(self, *_: object) -> None: ...
-
-    async with FaultServer() as server, make_client(server, limiter=Cancelling()) as client:
+    async with FaultServer() as server, make_client(server, limiter=Cancelling(hang)) as client:
         with pytest.raises(APIConnectionError, match="cancelled from within") as caught:
-            await transfer(client)
+            await make(client)
         assert Outcome.NOT_SENT is caught.value.outcome
+        assert 0 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_its_transport_cancels_is_unknown():
+    """It may have left; nobody cancelled its caller."""
+
+    class Cancelling(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise asyncio.CancelledError
+
+    options: dict[str, Any] = {"transport": Cancelling(), "retry": ONCE}
+    async with AsyncResellerClient("user", "key", **options) as client:
+        with pytest.raises(APIConnectionError, match="cancelled from within") as caught:
+            await client.get_account(1)
+    assert (Outcome.UNKNOWN, 1) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
+async def test_a_limiter_that_is_cancelled_on_leaving_does_not_hide_what_came(make):
+    """The answer is there, and nobody cancelled the call."""
+    limiter = Leaving(cancelled_from_within)
+    async with FaultServer() as server, make_client(server, limiter=limiter) as client:
+        assert await make(client)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_read_stays_cancelled():
+    """What the caller asked for is not turned into an error."""
+    async with FaultServer.striking("stall") as server, make_client(server, timeout=1.0) as client:
+        task = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.asyncio
+async def test_what_waits_in_a_pause_stops_at_closing():
+    """It does not hold the exit up for a server's minute."""
+    async with FaultServer() as server:
+        client = make_client(server, retry=RetryPolicy(max_retries=0))
+        client._calls._attempts._pacing.pause(60)
+        calls = [asyncio.ensure_future(call) for call in (client.get_account(1), transfer(client))]
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            await client.aclose()
+            for call in calls:
+                with pytest.raises(ClientStateError, match="closed while the call waited"):
+                    await call
         assert 0 == server.connections
 
 

@@ -3,8 +3,10 @@
 import base64
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import attrs
@@ -15,6 +17,7 @@ import pytest
 import clicksend_reseller
 from clicksend_reseller import (
     AsyncResellerClient,
+    CallEvent,
     ClientStateError,
     ConfigurationError,
     Currency,
@@ -216,6 +219,21 @@ def test_nothing_secret_is_in_the_client_s_repr():
 MOCK2 = httpx2.MockTransport(lambda _: httpx2.Response(200))
 MOCK = httpx.MockTransport(lambda _: httpx.Response(200))
 
+
+class HalfAJournal:
+    async def intend(self, *_: object) -> None: ...
+
+    async def claim(self, *_: object) -> None: ...
+
+
+async def awaited(event: CallEvent) -> None:
+    """Observe, if only somebody waited for it."""
+
+
+class Awaited:
+    async def __call__(self, event: CallEvent) -> None: ...
+
+
 WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "no such kind of transport": ({"transport": object()}, TypeError),
     "a client that cannot be awaited": ({"http_client": httpx.Client()}, TypeError),
@@ -233,6 +251,20 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "endless time": ({"deadline": float("inf")}, ConfigurationError),
     "time as text": ({"timeout": "20"}, TypeError),
     "no places": ({"max_concurrency": 0}, ConfigurationError),
+    "no policy": ({"retry": None}, TypeError),
+    "a number of retries": ({"retry": 3}, TypeError),
+    "a rate": ({"limiter": 5}, TypeError),
+    "a limiter that is not async": ({"limiter": contextlib.nullcontext}, TypeError),
+    "a lock of threads": ({"limiter": threading.Lock()}, TypeError),
+    "no journal": ({"journal": 5}, TypeError),
+    "a journal's file": ({"journal": "transfers.db"}, TypeError),
+    "a journal's class, half": ({"journal": HalfAJournal()}, TypeError),
+    "no observer": ({"observer": 5}, TypeError),
+    "an observer that is awaited": ({"observer": awaited}, TypeError),
+    "an observer bound and awaited": ({"observer": partial(awaited)}, TypeError),
+    "an observer whose calls are awaited": ({"observer": Awaited()}, TypeError),
+    "a context by name": ({"ssl_context": "x"}, TypeError),
+    "a proxy that is no text": ({"proxy": 5}, TypeError),
     "plain http": ({"base_url": "http://rest.clicksend.com/v3"}, ConfigurationError),
 }
 

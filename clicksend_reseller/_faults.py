@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import sys
 from collections.abc import Iterable
 
 from clicksend_reseller import _secrecy
+from clicksend_reseller.models import MASK
 
 _LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
 
@@ -19,6 +21,10 @@ _PASSING = (
     ssl.SSLWantWriteError,
     ssl.SSLZeroReturnError,
 )
+
+
+# h11 shows the header, which may be one that the caller's own client sends.
+_ILLEGAL_HEADER = re.compile(r"(illegal header (?:name|value) ).*", re.IGNORECASE | re.DOTALL)
 
 
 def family(*names: str) -> tuple[type[Exception], ...]:
@@ -45,7 +51,8 @@ def is_late(exc: Exception) -> bool:
 
 def is_broken_answer(exc: Exception) -> bool:
     """Tell whether it can come of an answer that breaks off."""
-    return isinstance(exc, family("TransportError", "NetworkError", "ProtocolError", "StreamError"))
+    kinds = ("TransportError", "NetworkError", "ProtocolError", "StreamError", "TimeoutException")
+    return isinstance(exc, family(*kinds))
 
 
 def is_permanent(exc: Exception) -> bool:
@@ -70,11 +77,15 @@ def chain(exc: BaseException | None) -> list[BaseException]:
 
 
 def hush(exc: BaseException, secrets: Iterable[str]) -> None:
-    """Mask secrets in what a library said: an illegal header's error shows the header."""
+    """Mask secrets in what a library said, and headers, which may hold the caller's own."""
     for link in chain(exc):
         link.args = tuple(
-            _secrecy.hide(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
+            _hushed(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
         )
+
+
+def _hushed(text: str, secrets: Iterable[str]) -> str:
+    return _ILLEGAL_HEADER.sub(rf"\1{MASK}", _secrecy.hide(text, secrets))
 
 
 def name(exc: BaseException) -> str:

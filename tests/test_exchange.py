@@ -25,6 +25,7 @@ from clicksend_reseller import (
 from clients import make_client, mocked_client
 from fault_server import FaultServer
 
+CANARY = "canary-of-the-caller"
 ONCE = RetryPolicy(max_retries=0)
 
 
@@ -173,6 +174,23 @@ async def test_a_foreign_client_keeps_its_own_headers(library):
         (request,) = server.requests
     assert request.headers["authorization"].startswith("Basic ")
     assert ("identity", "no") == (request.headers["accept-encoding"], request.headers["x-ours"])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_an_illegal_header_of_a_foreign_client_is_not_shown(library):
+    """It may be a secret of the caller's that we know nothing of."""
+    headers = {"X-Token": f"{CANARY}\n"}
+    async with FaultServer() as server, library.AsyncClient(headers=headers) as foreign:
+        async with make_client(server, http_client=foreign) as client:
+            with pytest.raises(APIConnectionError, match="llegal header value") as caught:
+                await client.get_account(1)
+        assert 0 == len(server.requests)
+    error: BaseException | None = caught.value
+    assert (Outcome.NOT_SENT, True) == (caught.value.outcome, caught.value.permanent)
+    while error is not None:
+        assert CANARY not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.asyncio

@@ -68,13 +68,12 @@ class Reader:
     def test(self, function):
         sandbox = self.sandbox_for(function)
         fixtures = {
-            "monkeypatch": lambda: self.monkeypatch,
             "reseller_sandbox": lambda: sandbox,
             "reseller_client": sandbox.client,
         }
         asked = inspect.signature(function).parameters
-        with serve_beside(sandbox) as served:
-            fixtures["served_reseller_sandbox"] = lambda: served
+        with serve_beside(sandbox) as served, self.monkeypatch.context() as patch:
+            fixtures |= {"served_reseller_sandbox": lambda: served, "monkeypatch": lambda: patch}
             self.finish(function(**{name: fixtures[name]() for name in asked}))
 
     def sandbox_for(self, function):

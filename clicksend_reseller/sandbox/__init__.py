@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.faults import Fault
     from clicksend_reseller.sandbox.quirks import Quirks
+    from clicksend_reseller.sandbox.remote import RemoteSandbox
     from clicksend_reseller.sandbox.sandbox import Sandbox
     from clicksend_reseller.sandbox.world import Entry, LoggedRequest
 
-__all__ = ["Entry", "Fault", "LoggedRequest", "Quirks", "Sandbox"]
+__all__ = ["Entry", "Fault", "LoggedRequest", "Quirks", "RemoteSandbox", "Sandbox"]
 
 _HOMES = {
     "Entry": "world",
     "Fault": "faults",
     "LoggedRequest": "world",
     "Quirks": "quirks",
+    "RemoteSandbox": "remote",
     "Sandbox": "sandbox",
 }
 

@@ -99,17 +99,22 @@ class Served:
     def fail(self, kind, **where):
         return self._ask("faults", {"kind": kind, **where})
 
+    def reset_faults(self):
+        self._ask("faults", method="DELETE")
+
     def reset(self):
         self._ask("reset", {})
 
     def add_account(self, **fields):
         return self._ask("accounts", fields)
 
-    def _ask(self, path, body=None):
+    def _ask(self, path, body=None, method=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._admin}/{path}", data)  # noqa: S310 - loopback
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self._admin}/{path}", data, method=method
+        )
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
-            return json.load(response)
+            return json.loads(response.read() or b"null")
 
 
 def _import_path():

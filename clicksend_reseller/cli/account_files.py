@@ -142,7 +142,7 @@ def create_from(everywhere: Everywhere, path: Path, results_path: Path | None) -
         found = session.run(_looked_up(session, left, results))
         with (
             session.interrupts() as interrupts,
-            session.voice.counting("accounts", len(left)) as steps,
+            session.voice.counting("accounts", len(left), with_bar=output.is_still) as steps,
         ):
             made = _Making(session, results, output, steps)
             session.run(made.all(left, found, interrupts))

@@ -152,7 +152,7 @@ def _walked(
 async def _walk(session: Session, output: Output, wanted: Wanted, limit: int | None) -> bool:
     rows = 0
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
-        with session.voice.counting("accounts read") as steps:
+        with session.voice.counting("accounts read", with_bar=output.is_still) as steps:
             async for account in walk:
                 steps.step()
                 if wanted(account):

@@ -57,6 +57,7 @@ def make_app() -> App:
         version=__version__,
         help_format="plaintext",
         error_formatter=_usage_error,
+        suppress_keyboard_interrupt=False,  # or it would leave without a word
         help_epilogue="Credentials come from CLICKSEND_USERNAME and CLICKSEND_API_KEY. Add "
         "--sandbox to any command to rehearse it. Exit status: "
         + "; ".join(f"{status.value} {meaning}" for status, meaning in MEANINGS.items())
@@ -131,7 +132,7 @@ def _run(arguments: list[str]) -> Status:
         Voice().error(printable(str(error)))
         return status_of(error)
     except KeyboardInterrupt:
-        Voice().error("interrupted")
+        Voice().error("interrupted: nothing was sent")
         return Status.INTERRUPTED
     return ended if isinstance(ended, Status) else Status(int(ended or 0))
 

@@ -223,7 +223,7 @@ async def _journal(session: Session) -> list[Finding]:
     file = place.journal_file
     shown = f"{place.journal_shown}, from {place.sources['journal']}"
     if file is not None and not file.exists():
-        return [_ok("journal", f"{shown}: made at the first transfer")]
+        return [_ok("journal", f"{shown}, made at the first transfer")]
     findings = [_ok("journal", shown)]
     if file is not None:
         mode = stat.S_IMODE(file.stat().st_mode)

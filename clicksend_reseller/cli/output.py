@@ -59,6 +59,11 @@ class Output:
         self._rows = 0
         self._writer: Writer | None = None
 
+    @property
+    def is_still(self) -> bool:
+        """The terminal is left alone until the end, so that a bar may move on it."""
+        return self._format == "table" or not self._stream.isatty()
+
     def row(self, record: Record) -> None:
         """Write one row.
 

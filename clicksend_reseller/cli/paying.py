@@ -75,7 +75,8 @@ class Paying:
         return status
 
     def _send_all(self, due: Sequence[Transfer], interrupts: Interrupts) -> None:
-        with self._session.voice.counting("transfers", len(due)) as steps:
+        still = self._output.is_still
+        with self._session.voice.counting("transfers", len(due), with_bar=still) as steps:
             try:
                 self._session.run(self._send(due, interrupts, steps))
             except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it

@@ -33,6 +33,7 @@ class Place:
         username: None where it is not set.
         api_key: None where it is not set.
         journal: an SQLAlchemy URL; None for a temporary one.
+        is_new_journal: its file was not there when the command began.
         sources: where each setting comes from, by name.
     """
 
@@ -42,6 +43,7 @@ class Place:
     username: str | None
     api_key: Secret | None
     journal: str | None = attrs.field(repr=False)
+    is_new_journal: bool
     sources: dict[str, str]
 
     @property
@@ -58,7 +60,9 @@ class Place:
 
     @property
     def journal_shown(self) -> str:
-        """The journal without a password."""
+        """The journal without a password; one that is new may be a mistyped one."""
+        if self.journal_file is not None:
+            return f"{self.journal_file}{' (new)' if self.is_new_journal else ''}"
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.journal or "temporary")
 
 
@@ -73,6 +77,7 @@ def find_place(options: Everywhere) -> Place:
     base_url, source = _base_url(options.sandbox)
     given = _credentials(options.sandbox, base_url)
     journal, journal_source = _journal(options, base_url)
+    file = file_of(journal)
     return Place(
         base_url=base_url,
         is_sandbox=urlsplit(base_url).hostname in _LOOPBACK,
@@ -80,6 +85,7 @@ def find_place(options: Everywhere) -> Place:
         username=given[0],
         api_key=Secret(given[1]) if given[1] else None,
         journal=journal,
+        is_new_journal=file is not None and not file.exists(),
         sources={"base_url": source, "credentials": given[2], "journal": journal_source},
     )
 
@@ -101,6 +107,7 @@ def _rehearsal(options: Everywhere) -> Place:
         username="sandbox",
         api_key=Secret("sandbox"),
         journal=None,
+        is_new_journal=False,
         sources=dict.fromkeys(("base_url", "credentials", "journal"), "--sandbox"),
     )
 

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Generator
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -50,7 +50,7 @@ class Voice:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
-        self.console = Console(file=cast("IO[str]", _Unbroken()), highlight=False)
+        self.console = Console(file=cast("IO[str]", _Unbroken(sys.stderr)), highlight=False)
         self._quiet = quiet
         logger = logging.getLogger("clicksend_reseller")
         logger.handlers = [_Log(self)]
@@ -104,11 +104,19 @@ class Voice:
         return sys.stdin.readline() or None
 
     @contextlib.contextmanager
-    def counting(self, what: str, total: int | None = None) -> Generator[Steps]:
-        """Show how far long work has come: a bar on a terminal, else a line per 100."""
+    def counting(
+        self, what: str, total: int | None = None, *, with_bar: bool = True
+    ) -> Generator[Steps]:
+        """Show how far long work has come: a bar on a terminal, else a line per 100.
+
+        Args:
+            what: is counted.
+            total: None where it is not known.
+            with_bar: nothing else is written to the terminal meanwhile.
+        """
         if self._quiet:
             yield _Silence()
-        elif self.console.is_terminal and not self.console.is_dumb_terminal:
+        elif with_bar and self.console.is_terminal and not self.console.is_dumb_terminal:
             with _bar(self.console, total) as bar:
                 yield _Bar(bar, bar.add_task(what, total=total))
         else:
@@ -124,22 +132,24 @@ class _Unbroken:
     Without it rich would leave the process at a broken pipe, with transfers under way.
     """
 
-    encoding = sys.stderr.encoding
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
+            self._stream.flush()
 
     def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        return self._stream.isatty()
 
     def fileno(self) -> int:
-        return sys.stderr.fileno()
+        return self._stream.fileno()
 
 
 class _Log(logging.Handler):
@@ -197,6 +207,8 @@ def _bar(console: Console, total: int | None) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
 
 

@@ -281,8 +281,8 @@ def test_nothing_but_an_int_becomes_a_path(value):
             "limit must be an int, not '1'",
         ),
         (
-            lambda: _operations.update_account(1, None),  # type: ignore[arg-type]  # so
-            "fields must be AccountFields, not NoneType",
+            lambda: _operations.update_account(1, {}),  # type: ignore[arg-type]  # so
+            "fields must be AccountFields, not dict",
         ),
     ],
 )

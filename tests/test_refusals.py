@@ -93,6 +93,7 @@ def test_field_errors_come_in_five_shapes(fields, expected):
         (answer(200, b'"\xff"'), "HTTP 200: the answer is not UTF-8: '\"\ufffd\"'"),
         (answer(200, b'{"a": 1}'), "HTTP 200: the answer has no response_code: '{\"a\": 1}'"),
         (answer(200, b"x", flaw="it broke off"), "HTTP 200: it broke off: 'x'"),
+        (answer(503, b"x", flaw="it broke off"), "HTTP 503: it broke off: 'x'"),
         (answer(302, b"x"), "HTTP 302: a redirect, never followed: 'x'"),
         (answer(600, GOOD), "HTTP 600: no status that HTTP knows: '{EXCERPT}'"),
         (answer(600), "HTTP 600: {NOT_JSON} ('{' is missing at character 0): an empty answer"),
@@ -111,6 +112,10 @@ def test_field_errors_come_in_five_shapes(fields, expected):
         (answer(502, b"x"), "HTTP 502: 'x'"),
         (answer(502), "HTTP 502: an empty answer"),
         (answer(400, said(400, "BAD_REQUEST")), "HTTP 400 BAD_REQUEST: ''"),
+        (
+            answer(400, b'{"response_code": "BAD_REQUEST", "response_msg": 5}'),
+            "HTTP 400 BAD_REQUEST: ''",
+        ),
     ],
 )
 def test_message_says_what_came_and_what_is_wrong_with_it(came, message):
@@ -129,6 +134,7 @@ def test_messages_stay_short_whatever_a_server_says():
     }
     error = failure(GET, answer(400, json.dumps(content).encode()))
     assert (100, 500) == (len(error.response_code), len(error.response_msg))
+    assert f": {'m' * 200!r} (fields" in error.message
     assert 10 == error.message.count("'0")
     assert len(error.message) < 1000
     assert len(failure(GET, answer(200, json.dumps(content).encode())).message) < 300

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import random
+import sys
 import traceback
 from decimal import Decimal
 
@@ -219,6 +220,7 @@ def test_a_policy_may_be_made_of_nothings():
     """No retries and no waits are a policy too."""
     nothing = RetryPolicy(max_retries=0, base_delay=0, max_delay=0, max_retry_after=0)
     assert (0, 0, 0, 0, False) == attrs.astuple(nothing)
+    assert sys.float_info.max == RetryPolicy(max_delay=sys.float_info.max).max_delay
 
 
 # -- the budget

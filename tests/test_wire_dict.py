@@ -154,10 +154,26 @@ def test_times_and_words_as_plain_data():
     assert str is type(to_dict(event)["outcome"])
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("1E+99", f"1{'0' * 99}"),
+        ("1E+100", "1E+100"),
+        ("1E-99", f"0.{'0' * 98}1"),
+        ("1E-100", "1E-100"),
+    ],
+)
+def test_numbers_as_plain_data_stay_short(number, text):
+    """A server's 1E+300000 does not become 300,000 zeros."""
+    currency = Currency(extra={"odd": Decimal(number)})
+    assert {"odd": text} == to_dict(currency)["extra"]
+
+
 @pytest.mark.parametrize("value", [{"a": 1}, [FIELDS], Secret(CANARY), Account, None, "x"])
 def test_only_models_become_plain_data(value):
     """A dict that passes through would hide a slip; the error shows the type alone."""
-    with pytest.raises(TypeError, match="to_dict takes a model of this package, not") as caught:
+    message = f"to_dict takes a model of this package, not {type(value).__name__}$"
+    with pytest.raises(TypeError, match=message) as caught:
         to_dict(value)
     assert CANARY not in str(caught.value)
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, get_args, get_type_hints
 
 import attrs
 
@@ -173,10 +173,26 @@ def _sharing(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
                 return model
         model = read(raw, cls)
         if len(met) < _MOST_SHARED and len(raw) <= _MOST_KEYS and _are_short_texts(raw):
+            fixed = _FixedExtra(cast("Any", model).extra)
+            model = cast("T", attrs.evolve(cast("Any", model), extra=fixed))
             met.append((raw.copy(), model))
         return model
 
     return hook
+
+
+class _FixedExtra(Extra):
+    """The `extra` of a model that many share: a change for one would be one for all."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("many accounts share this model: change a copy, dict(extra)")
+
+    if not TYPE_CHECKING:  # checkers see a Mapping, which has none of these
+        __delitem__ = __ior__ = __setitem__ = _refuse
+        clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[Extra], tuple[Extra]]:
+        return dict, (dict(self),)  # a copy belongs to whoever made it
 
 
 def _are_short_texts(raw: Any) -> bool:

@@ -133,7 +133,8 @@ class Currency:
         currency_prefix_c: the sign of the hundredth, such as "c" (D).
         min_recharge_amount: present on some rows only (D).
         max_recharge_amount: present on some rows only (D).
-        extra: fields that this version does not know, as they came.
+        extra: fields that this version does not know, as they came. Not to be changed: accounts
+            whose currencies are equal share one object.
     """
 
     currency_name_short: str | None = None

@@ -1,10 +1,13 @@
+import copy
 import json
+import pickle
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 
 from clicksend_reseller import _hooks, _wire
+from clicksend_reseller._wire import to_dict
 from clicksend_reseller.models import Account, Currency
 from good_answers import ACCOUNT
 from strategies import accounts
@@ -77,6 +80,41 @@ def test_only_texts_are_shared(converter):
     for value, expected in ((1, Decimal(1)), (True, None), ("1", Decimal(1)), (True, None)):
         currency = converter.structure({**AUD, "min_recharge_amount": value}, Currency)
         assert expected == currency.min_recharge_amount
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extra: extra.update(a=1),
+        lambda extra: extra.__setitem__("a", 1),
+        lambda extra: extra.__delitem__("symbol"),
+        lambda extra: extra.__ior__({"a": 1}),
+        lambda extra: extra.setdefault("a", 1),
+        lambda extra: extra.pop("symbol"),
+        lambda extra: extra.popitem(),
+        lambda extra: extra.clear(),
+    ],
+)
+def test_what_is_shared_cannot_be_changed(converter, change):
+    """It would change under all the other accounts; a copy is the reader's own."""
+    raw = {"currency_name_short": "AUD", "symbol": "A$"}
+    first, second = (converter.structure(dict(raw), Currency) for _ in range(2))
+    assert first is second
+    with pytest.raises(TypeError, match="change a copy"):
+        change(first.extra)
+    assert {"symbol": "A$"} == second.extra
+    for copied in (
+        dict(first.extra),
+        first.extra.copy(),
+        copy.copy(first.extra),
+        copy.deepcopy(first).extra,
+        pickle.loads(pickle.dumps(first)).extra,  # noqa: S301 - our own pickle
+        to_dict(first)["extra"],
+        json.loads(json.dumps(first.extra)),
+    ):
+        assert (dict, {"symbol": "A$"}) == (type(copied), copied)
+        copied["symbol"] = "$"
+    assert {"symbol": "A$"} == second.extra
 
 
 def test_what_is_shared_is_bounded(converter):

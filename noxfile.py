@@ -243,15 +243,22 @@ def console_picture(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
     install_wheel(session, "", "bench")
-    official = python_in(Path(session.virtualenv.location) / "official-sdk")
-    if not official.exists():
-        session.run("python", "-m", "venv", str(official.parents[1]))
-    pip = (str(official), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    session.run(*pip, *dependency_groups(PYPROJECT, "bench-official"), external=True)
+    official = install_official(session)
     # The folder holds the package `bench`, and none of the name of the wheel's.
     env = {**WHEEL_ONLY, "PYTHONPATH": str(HERE / "tests")}
     options = ("--official", str(official), *session.posargs)
     session.run("python", "-m", "bench", *options, env=env)
+
+
+@nox.session(requires=["wheel"])
+def conformance(session: nox.Session) -> None:
+    """Let the official SDK and schemathesis use the sandbox, and hold it to its description."""
+    install_wheel(session, "sandbox", "conformance")
+    env = {**WHEEL_ONLY, "CLICKSEND_RESELLER_OFFICIAL": str(install_official(session))}
+    # schemathesis is run as a program, so its plugin is not needed; nor is what other tests are.
+    place = ("--confcutdir=tests/conformance", "tests/conformance")
+    options = ("-p", "no:schemathesis", *place, *session.posargs)
+    session.run("python", "-m", "pytest", *options, env=env)
 
 
 @nox.session
@@ -327,6 +334,16 @@ def install_wheel(
     imported = str(session.run("python", "-c", where, env=WHEEL_ONLY, silent=True))
     if Path(session.virtualenv.location).resolve() not in Path(imported).resolve().parents:
         session.error(f"this is not the wheel: {imported}")
+
+
+def install_official(session: nox.Session) -> Path:
+    """Give the interpreter of an environment that has the official SDK, which needs its own."""
+    official = python_in(Path(session.virtualenv.location) / "official-sdk")
+    if not official.exists():
+        session.run("python", "-m", "venv", str(official.parents[1]))
+    pip = (str(official), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    session.run(*pip, *dependency_groups(PYPROJECT, "official"), external=True)
+    return official
 
 
 def lowest(extras: str) -> list[str]:

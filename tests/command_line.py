@@ -1,14 +1,20 @@
 """How do the tests run the command line? As its users do: as a process of its own."""
 
+import contextlib
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import attrs
+
+from clicksend_reseller.cli.app import run
 
 COMMAND = [sys.executable, "-m", "clicksend_reseller.cli"]
 
@@ -48,8 +54,25 @@ class Home:
             **self.more,
         }
 
+    def call(self, *words, given="", **more):
+        """Run a command in this process: the same, without the start of an interpreter."""
+        arguments = [str(word) for word in words]
+        streams = {name: _stream(given if name == "stdin" else "") for name in _STREAMS}
+        logger = logging.getLogger("clicksend_reseller")
+        before = logger.handlers, logger.level, logger.propagate
+        with (
+            mock.patch.dict(os.environ, {**self.env, **more}, clear=True),
+            mock.patch.multiple(sys, argv=["clicksend-reseller", *arguments], **streams),
+            contextlib.chdir(self.folder),
+        ):
+            try:
+                status = run(arguments)
+            finally:
+                logger.handlers, logger.level, logger.propagate = before
+        return Ran(status, *(_text(streams[name]) for name in ("stdout", "stderr")))
+
     def run(self, *words, given="", **more):
-        """Run a command to its end, without a terminal."""
+        """Run a command to its end, in a process of its own, without a terminal."""
         done = subprocess.run(
             [*COMMAND, *map(str, words)],
             input=given,
@@ -74,6 +97,18 @@ class Home:
             cwd=self.folder,
             env={**self.env, **more},
         )
+
+
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+def _stream(text):
+    return io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+
+
+def _text(stream):
+    stream.flush()
+    return stream.buffer.getvalue().decode()
 
 
 class Served:

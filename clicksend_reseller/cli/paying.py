@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clicksend_reseller import (
@@ -51,7 +52,7 @@ class Paying:
         self._output = output
         self._tally = Tally(total=total)
         self._renew_rejected = renew_rejected
-        self._elsewhere: dict[str, TransferResult] = {}
+        self._elsewhere: dict[str, tuple[Transfer, str | None]] = {}
         self._left: dict[str, Transfer] = {}
         self._is_cut = False
         self._fault: Exception | None = None
@@ -64,9 +65,12 @@ class Paying:
             EndedError: Ctrl-C came twice, so nobody waits for the last answers.
         """
         for row, entry in settled:
-            self._record(row.transfer, entry)
+            if entry.state is TransferState.SENT:
+                self._elsewhere[entry.key] = (row.transfer, None)
+            else:
+                self._record(row.transfer, entry)
         with self._session.interrupts() as interrupts:
-            if due:
+            if due or self._elsewhere:
                 self._send_all(due, interrupts)
             self._output.end()
             status = self._told(interrupts)
@@ -121,8 +125,9 @@ class Paying:
     def _ended(self, result: TransferResult) -> None:
         transfer = result.transfer
         self._left.pop(transfer.idempotency_key, None)
-        if result.status is TransferStatus.ELSEWHERE:
-            self._elsewhere[transfer.idempotency_key] = result
+        if _was_taken(result):
+            reason = result.error.message if result.error else None
+            self._elsewhere[transfer.idempotency_key] = (transfer, reason)
             return
         account = result.receipt.account if result.receipt else None
         self._tally.add(transfer, result.status.value)
@@ -138,22 +143,29 @@ class Paying:
     # --- rows that another run of this command has taken
 
     async def _wait_for_others(self, interrupts: Interrupts) -> None:
-        looks = int((TIMEOUT + GRACE) / _LOOK_AGAIN)
+        """Look until another run has its answers; a row that was cut off has none."""
         entries: Mapping[str, JournalEntry] = {}
-        for _ in range(looks if self._elsewhere else 0):
+        has_said = False
+        while self._elsewhere:
             entries = await entries_of(self._session.journal, set(self._elsewhere))
-            sent = [entry for entry in entries.values() if entry.state is TransferState.SENT]
-            if not sent or interrupts.once.is_set():
+            alive = sum(map(_may_be_alive, entries.values()))
+            if not alive or interrupts.once.is_set():
                 break
+            if not has_said:
+                has_said = True
+                self._session.voice.note(
+                    f"another run sends {alive} of these, or did when it ended: "
+                    f"waiting at most {TIMEOUT + GRACE:g} s for its answers"
+                )
             await asyncio.sleep(_LOOK_AGAIN)
-        for key, result in self._elsewhere.items():
+        for key, (transfer, reason) in self._elsewhere.items():
             entry = entries.get(key)
             if entry is None or entry.state is TransferState.INTENDED:
-                reason = result.error.message if result.error else None
-                self._tally.add(result.transfer, "not_sent")
-                self._output.row(result_record(result.transfer, "not_sent", reason=reason))
+                self._tally.add(transfer, "not_sent")
+                self._output.row(result_record(transfer, "not_sent", reason=reason))
             else:
-                self._record(result.transfer, entry)
+                self._record(transfer, entry)
+        self._elsewhere.clear()
 
     def _record(self, transfer: Transfer, entry: JournalEntry) -> None:
         self._tally.add(transfer, word_of(entry.state))
@@ -180,6 +192,7 @@ class Paying:
 
     async def _account_for_the_rest(self) -> None:
         """Name the rows that may have left and whose answer nobody waits for."""
+        self._left.update({key: transfer for key, (transfer, _) in self._elsewhere.items()})
         entries: Mapping[str, JournalEntry] | None = None
         try:
             async with asyncio.timeout(_LAST_LOOK):
@@ -237,6 +250,20 @@ class Paying:
 
 async def _next(batch: Batch) -> TransferResult | None:
     return await anext(batch, None)
+
+
+def _was_taken(result: TransferResult) -> bool:
+    """Tell whether the row was somebody else's before this run could send it."""
+    if result.status is TransferStatus.ELSEWHERE:
+        return True
+    error = result.error
+    return result.status is TransferStatus.UNKNOWN and error is not None and not error.attempts
+
+
+def _may_be_alive(entry: JournalEntry) -> bool:
+    if entry.state is not TransferState.SENT or entry.sent_at is None:
+        return False
+    return (datetime.now(UTC) - entry.sent_at).total_seconds() < TIMEOUT + GRACE
 
 
 def _status_of_stop(error: Exception | None) -> Status:

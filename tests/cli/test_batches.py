@@ -1,0 +1,284 @@
+"""Lists that are paid once, through crashes, edits and two at a time. The ledger decides."""
+
+import signal
+import sqlite3
+import subprocess
+import time
+
+from command_line import COMMAND
+from programs import program
+
+HEADER = "client_user_id,amount,currency"
+CAP = ("--yes", "--max-total", "100000")
+
+
+def clients(served, number):
+    """Let so many clients in; give their ids."""
+    return [served.add_account(username=f"client-{n}")["user_id"] for n in range(number)]
+
+
+def written(live, ids, *more, name="list.csv", amount=1):
+    """Write a list that pays each client."""
+    file = live.folder / name
+    lines = [HEADER, *(f"{user_id},{amount},AUD" for user_id in ids), *more]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    return file
+
+
+def last_line(run):
+    """What is said last, on stderr."""
+    return run.err.strip().splitlines()[-1]
+
+
+def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, served):
+    """Each is paid once, and the last line says how many had been paid already."""
+    ids = clients(served, 200)
+    words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
+    process = live.start(*words)
+    while len(served.ledger) < 60:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed_at = len(served.ledger)
+    assert 60 <= killed_at < 200
+    age(live)
+    first = live.run(*words)
+    doubtful = {row.split("\t")[0] for row in first.out.splitlines() if "\tunknown\t" in row}
+    assert (6 if doubtful else 0) == first.status
+    assert len(doubtful) <= 4
+    for user_id in doubtful:
+        key = f"june/{user_id}"
+        told = "--applied" if int(user_id) in {who for who, _ in served.paid} else "--not-applied"
+        assert 0 == live.call("journal", "resolve", key, told, "--note", "ledger").status
+        if told == "--not-applied":
+            assert 0 == live.call("journal", "renew", key).status
+    last = live.run(*words)
+    assert 0 == last.status
+    assert sorted(ids) == sorted(who for who, _ in served.paid)
+    assert "already paid" in last_line(last)
+    assert last_line(last).startswith("200 rows: ")
+
+
+def age(home):
+    """Let time pass: nobody waits for these rows any more, and a person may judge them."""
+    (file,) = (home.folder / "state" / "clicksend-reseller").glob("*.db")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE clicksend_transfer SET sent_at = '2026-01-01 00:00:00'")
+    database.close()
+
+
+def test_an_edited_list_pays_only_the_new_rows(live, served):
+    """Order, file name and line number mean nothing."""
+    ids = clients(served, 5)
+    assert (
+        0 == live.call("top-up", "--from", written(live, ids[:3]), "--batch", "june", *CAP).status
+    )
+    edited = written(live, [*reversed(ids)], name="other.csv")
+    run = live.call("top-up", "--from", edited, "--batch", "june", *CAP)
+    assert (0, sorted(ids)) == (run.status, sorted(who for who, _ in served.paid))
+    assert "5 rows: 2 paid (2 AUD), 3 already paid (3 AUD)" == last_line(run)
+
+
+def test_an_edited_amount_of_a_paid_row_is_refused(live, served):
+    """A key is for one transfer; the line, both amounts and the state are named."""
+    ids = clients(served, 2)
+    assert 0 == live.call("top-up", "--from", written(live, ids), "--batch", "june", *CAP).status
+    changed = written(live, ids, amount=2)
+    run = live.call("top-up", "--from", changed, "--batch", "june", *CAP)
+    assert (2, 2) == (run.status, len(served.ledger))
+    assert f"line 2: 'june/{ids[0]}' is on record for 1 AUD to {ids[0]} (confirmed)" in run.err
+
+
+def test_another_name_for_the_same_list_is_noticed(live, served):
+    """It would pay again: who confirms is told so."""
+    file = written(live, clients(served, 2))
+    assert 0 == live.call("top-up", "--from", file, "--batch", "june", *CAP).status
+    run = live.call("top-up", "--from", file, "--batch", "jnue", "--dry-run")
+    assert "2 transfers like these were sent in the last 24 hours under other keys" in run.err
+    assert 2 == len(served.ledger)
+
+
+def test_two_at_once_on_one_journal_pay_each_once(live, served):
+    """Both end well, and together they have paid the list."""
+    ids = clients(served, 40)
+    words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
+    both = [live.start(*words) for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [0, 0] == [process.returncode for process in both], said
+    assert sorted(ids) == sorted(who for who, _ in served.paid)
+
+
+def test_yes_alone_is_refused_on_a_batch(live, served):
+    """A cron job has a cap, or it does not run."""
+    file = written(live, clients(served, 2))
+    run = live.call("top-up", "--from", file, "--batch", "june", "--yes")
+    assert (2, []) == (run.status, served.ledger)
+    assert "--max-total" in run.err
+
+
+def test_a_cap_counts_each_currency_and_what_is_due_now(live, served):
+    """4 AUD are more than 3; after two rows are paid, the rest is not."""
+    ids = clients(served, 4)
+    words = ("top-up", "--from", written(live, ids), "--batch", "june", "--yes", "--max-total")
+    run = live.call(*words, 3)
+    assert (1, []) == (run.status, served.ledger)
+    assert "4 AUD is more than --max-total 3" in run.err
+    first = written(live, ids[:2], name="first.csv")
+    assert 0 == live.call("top-up", "--from", first, "--batch", "june", *CAP).status
+    assert (0, 4) == (live.call(*words, 3).status, len(served.ledger))
+
+
+def test_no_terminal_and_no_yes_is_refused(live, served):
+    """Nobody is there to answer."""
+    file = written(live, clients(served, 2))
+    run = live.call("top-up", "--from", file, "--batch", "june", given="y\n")
+    assert (3, []) == (run.status, served.ledger)
+
+
+def test_a_dry_run_sends_and_records_nothing(live, served):
+    """It shows the rows, and the next run finds a journal that knows nothing."""
+    file = written(live, clients(served, 2))
+    run = live.call("top-up", "--from", file, "--batch", "june", "--dry-run", "--yes")
+    assert (0, [], 2) == (run.status, served.ledger, run.out.count("to_pay"))
+    assert "[]\n" == live.call("journal", "list", "-o", "json").out
+
+
+def test_a_rehearsal_leaves_nothing_behind(live, served):
+    """--sandbox alone: another world, another journal, both gone; the folder of journals too."""
+    file = written(live, [1001, 1002])
+    run = live.call("top-up", "--from", file, "--batch", "june", *CAP, "--sandbox")
+    assert (0, []) == (run.status, served.ledger)
+    assert not (live.folder / "state").exists()
+
+
+def test_a_lost_answer_is_6_above_all_others(live, served):
+    """One row unknown, one refused, one paid: 6; the same again sends nothing."""
+    file = written(live, [1011, 1001, 999])
+    words = ("top-up", "--from", file, "--batch", "june", *CAP)
+    run = live.call(*words)
+    assert (6, 2) == (run.status, len(served.ledger))
+    counts = "3 rows: 1 paid (1 AUD), 1 rejected (1 AUD), 1 unknown (1 AUD)"
+    assert counts in run.err
+    assert "journal list --unresolved" in run.err
+    again = live.call(*words)
+    assert (6, 2) == (again.status, len(served.ledger))
+    assert "1 already paid" in again.err
+
+
+def test_refused_rows_are_5_and_paid_when_that_is_asked_for(live, served):
+    """The same command with --renew-rejected pays the rest, and pays no row twice."""
+    ids = clients(served, 3)
+    words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
+    served.fail("limit", operation="transfer_credit", retry_after=0)
+    run = live.call(*words)
+    assert (5, 2) == (run.status, len(served.ledger))
+    assert "--renew-rejected" in last_line(run)
+    assert (5, 2) == (live.call(*words).status, len(served.ledger))
+    assert 0 == live.call(*words, "--renew-rejected").status
+    assert sorted(ids) == sorted(who for who, _ in served.paid)
+
+
+def test_credit_that_runs_out_ends_it_early(live, served):
+    """What was not tried stays, and the same command goes on."""
+    ids = clients(served, 6)
+    run = live.call("top-up", "--from", written(live, ids, amount=400), "--batch", "x", *CAP)
+    assert 5 == run.status
+    assert 2 == len(served.ledger)
+    assert "the own credit does not cover it" in run.err
+    assert "ended early" in run.err
+
+
+def test_refused_credentials_are_4(live, served):
+    """Before anything is asked."""
+    file = written(live, [1001])
+    words = ("top-up", "--from", file, "--batch", "june", *CAP)
+    run = live.call(*words, CLICKSEND_API_KEY="wrong-key-that-nobody-may-see")
+    assert (4, []) == (run.status, served.ledger)
+    assert "wrong-key-that-nobody-may-see" not in run.out + run.err
+
+
+def test_a_closed_stdout_stops_the_rows_and_not_the_money(live, served):
+    """`| head -1`: all are paid, and an unknown one still makes it 6."""
+    ids = [*clients(served, 10), 1011]
+    words = ["top-up", "--from", written(live, ids), "--batch", "june", *CAP]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, words), "-o", "jsonl"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (6, 11) == (process.returncode, len(served.ledger))
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+def test_a_full_disk_for_the_rows_pays_and_says_so(live, served):
+    """/dev/full: the money is settled, the rows are lost, and the status is not 0."""
+    ids = clients(served, 3)
+    words = ["top-up", "--from", written(live, ids), "--batch", "june", *CAP]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        process = subprocess.run(
+            [*COMMAND, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=live.folder,
+            env=live.env,
+        )
+    assert (1, 3) == (process.returncode, len(served.ledger))
+    assert "could not be written" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_reader_who_leaves_a_list_is_no_failure(live, served):
+    """`accounts export | head -1` is quiet."""
+    clients(served, 300)
+    script = f"set -o pipefail; {' '.join(COMMAND)} accounts export -q | head -1"
+    process = subprocess.run(
+        [program("bash"), "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert (0, "") == (process.returncode, process.stderr)
+    assert process.stdout.startswith("user_id,")
+
+
+def test_a_journal_of_another_realm_answers_for_nothing(live, served):
+    """A key of the sandbox's is refused elsewhere, with both named."""
+    file = written(live, [1001])
+    words = ("top-up", "--from", file, "--batch", "june", *CAP)
+    assert 0 == live.call(*words).status
+    (journal,) = (live.folder / "state" / "clicksend-reseller").glob("*.db")
+    other = live.url.replace("127.0.0.1", "localhost")
+    run = live.call(*words, "--journal", f"sqlite+aiosqlite:///{journal}", CLICKSEND_BASE_URL=other)
+    assert (2, 1) == (run.status, len(served.ledger))
+    assert "127.0.0.1" in run.err
+    assert "localhost" in run.err
+
+
+def test_a_journal_in_memory_is_refused(live, served):
+    """It would forget, and the next run would pay again."""
+    file = written(live, [1001])
+    for url in ("sqlite+aiosqlite://", "sqlite+aiosqlite:///:memory:"):
+        run = live.call("top-up", "--from", file, "--batch", "june", *CAP, "--journal", url)
+        assert (2, []) == (run.status, served.ledger)
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(live, served):
+    """A full disk or a broken file: no guard, no transfer."""
+    broken = live.folder / "journal.db"
+    broken.write_text("this is no database, and long enough to be sure of it" * 100)
+    run = live.call("transfer", 1001, 5, "AUD", "--yes", "--journal", broken)
+    assert (1, []) == (run.status, served.ledger)
+    assert "Traceback" not in run.err

@@ -140,6 +140,9 @@ class Served:
     def reset(self):
         self._ask("reset", {})
 
+    def spend(self, user_id, amount):
+        return self._ask(f"accounts/{user_id}/spend", {"amount": str(amount)})
+
     def add_account(self, **fields):
         return self._ask("accounts", fields)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller import Account
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.options import Everywhere, Whole, whole
 from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ACCOUNT_COLUMNS,
@@ -38,7 +38,7 @@ Wanted = Callable[[Account], bool]
 def list_(
     *,
     low: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
-    limit: Annotated[int | None, Parameter(metavar="N")] = None,
+    limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
     everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
 ) -> Status:
     """List the client accounts.
@@ -72,7 +72,7 @@ def find(
 
 
 def get(
-    client_user_id: int,
+    client_user_id: Whole,
     /,
     *,
     everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from clicksend_reseller import Account, AccountFields, Secret
 from clicksend_reseller.cli.account_files import create_from
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.options import Everywhere, Whole
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.passwords import read_password
 from clicksend_reseller.cli.records import (
@@ -87,7 +87,7 @@ def create(
 
 
 def update(
-    client_user_id: int,
+    client_user_id: Whole,
     /,
     *,
     fields: Fields = Fields(),

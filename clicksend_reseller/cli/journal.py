@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.next_steps import command
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.options import Everywhere, whole
 from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ENTRY_COLUMNS,
@@ -37,7 +37,7 @@ def list_(
     *,
     unresolved: _Flag = False,
     state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
-    client: Annotated[int | None, Parameter(metavar="ID")] = None,
+    client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
     everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
 ) -> Status:
     """List what is on record, oldest first, each round a row.

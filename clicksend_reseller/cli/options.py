@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import attrs
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
-__all__ = ["IN_PROCESS", "Everywhere", "Format", "Moving"]
+__all__ = ["IN_PROCESS", "Everywhere", "Format", "Moving", "Whole", "whole"]
 
 Format = Literal["table", "json", "jsonl", "csv"]
 
 # What a bare `--sandbox` becomes: an option with an empty value.
 IN_PROCESS = ""
+
+_WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+
+
+def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopts' own signature
+    """Read a whole number as it is written: cyclopts alone would make 5 of "5.5".
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = tokens[0].value
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"a whole number, not {text!r:.40}")
+    return int(text)
+
+
+Whole = Annotated[int, Parameter(converter=whole)]
 
 _EVERYWHERE = Group("Everywhere", sort_key=91)
 _MOVING = Group("Moving money", sort_key=90)
@@ -54,7 +73,8 @@ class Everywhere:
         ),
     ] = None
     limit_per_minute: Annotated[
-        int | None, Parameter(metavar="N", help="at most so many requests in any minute")
+        int | None,
+        Parameter(converter=whole, metavar="N", help="at most so many requests in any minute"),
     ] = None
     quiet: Annotated[
         bool, Parameter(alias="-q", negative=(), show_default=False, help="errors only on stderr")
@@ -90,5 +110,9 @@ class Moving:
     ] = False
     max_total: Annotated[
         int | None,
-        Parameter(metavar="AMOUNT", help="refuse to move more than this in any one currency"),
+        Parameter(
+            converter=whole,
+            metavar="AMOUNT",
+            help="refuse to move more than this in any one currency",
+        ),
     ] = None

@@ -121,15 +121,17 @@ def _base_url(sandbox: str | None) -> tuple[str, str]:
 
 def _sandbox_url(given: str) -> str:
     url = given if "://" in given else f"http://{given}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise EndedError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
     if parts.path in {"", "/"}:
         url = f"{url.rstrip('/')}/v3"
-    spelled = _spelled(url)
-    if urlsplit(spelled).hostname not in _LOOPBACK:
+    if parts.hostname not in _LOOPBACK:
         raise EndedError(
             Status.USAGE, f"--sandbox={given!r} is not on this machine: a sandbox is on loopback"
         )
-    return spelled
+    return _spelled(url)
 
 
 def _spelled(url: str | None) -> str:

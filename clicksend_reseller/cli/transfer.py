@@ -20,7 +20,7 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.cli.amounts import MAX_INT, checked_key, fault_of_currency
 from clicksend_reseller.cli.next_steps import command
-from clicksend_reseller.cli.options import Everywhere, Moving
+from clicksend_reseller.cli.options import Everywhere, Moving, Whole
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.record_keeping import OPEN, is_for, twins
 from clicksend_reseller.cli.records import RESULT_COLUMNS, moment, money, result_record
@@ -32,8 +32,8 @@ __all__ = ["transfer"]
 
 
 def transfer(
-    client_user_id: int,
-    amount: int,
+    client_user_id: Whole,
+    amount: Whole,
     currency: str,
     /,
     *,

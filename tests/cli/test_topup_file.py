@@ -33,7 +33,9 @@ def refused(read, content, batch="june"):
     return caught.value.message
 
 
-def row(line, client, amount, currency, key, note=""):
+def row(line, client, amount, currency, *key_and_note):
+    """Make a row of a file."""
+    key, note = (*key_and_note, "")[:2]
     wanted = Transfer(idempotency_key=key, client_user_id=client, amount=amount, currency=currency)
     return Row(wanted, line, note)
 

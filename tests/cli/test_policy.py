@@ -1,0 +1,112 @@
+"""Who is topped up with --below and --to, and by how much."""
+
+import csv
+from decimal import Decimal
+
+import pytest
+
+from clicksend_reseller.cli.policy import Policy
+
+LOW = ("top-up", "--below", 10, "--to", 50, "--batch", "2026-11-24")
+CAP = ("--yes", "--max-total", 500)
+
+
+@pytest.mark.parametrize(
+    ("balance", "amount"), [("9.999999", 41), ("-3.25", 54), ("0", 50), ("9", 41), ("9.5", 41)]
+)
+def test_whole_units_reach_the_mark(balance, amount):
+    """Rounded up, never through a float."""
+    policy = Policy(below=Decimal(10), to=Decimal(50), batch="b")
+    assert amount == policy.amount_for(Decimal(balance))
+
+
+def test_the_low_ones_are_paid_and_the_others_named(live, served):
+    """Banned, of unknown currency, recharging: a reason each."""
+    run = live.call(*LOW, *CAP)
+    assert 0 == run.status
+    paid = [(1005, "54.000000"), (1007, "41.000000"), (1009, "41.000000")]
+    assert paid == sorted(served.paid)
+    for words in (
+        "skipped 1006 banned: banned",
+        "skipped 1008 no-currency: its currency is unknown",
+        "skipped 1010 recharges: recharges by itself",
+    ):
+        assert words in run.err
+
+
+def test_the_same_batch_again_pays_nobody(live, served):
+    """Those that were paid are listed as such; a client that is low by now waits for its turn."""
+    assert 0 == live.call(*LOW, *CAP).status
+    served.spend(1005, 45)
+    served.add_account(username="new", balance="1.5", currency="AUD")
+    run = live.call(*LOW, *CAP, "-o", "csv", "--columns", "client_user_id,amount,status")
+    assert 0 == run.status
+    lines = ['1005,54,"already_paid"', '1007,41,"already_paid"', '1009,41,"already_paid"']
+    assert [*lines, '1013,49,"paid"'] == sorted(run.out.splitlines()[1:])
+    assert 4 == len(served.ledger)
+
+
+def test_an_amount_on_record_wins(live, served):
+    """Another --to is another amount only for clients without a row."""
+    served.fail("limit", operation="transfer_credit", client_user_id=1005)
+    assert 5 == live.call(*LOW, *CAP).status
+    again = ("top-up", "--below", 10, "--to", 60, "--batch", "2026-11-24", "--renew-rejected")
+    run = live.call(*again, *CAP)
+    assert 0 == run.status
+    assert (1005, "54.000000") in served.paid
+    assert 3 == len(served.ledger)
+
+
+def test_a_client_with_an_open_transfer_is_left_out(live, served):
+    """Its balance says nothing until somebody has looked."""
+    served.fail("lost", operation="transfer_credit", client_user_id=1007, applied=False)
+    assert 6 == live.call("transfer", 1007, 1, "AUD", "--key", "k", "--yes").status
+    run = live.call(*LOW, *CAP)
+    assert (0, {1005, 1009}) == (run.status, {who for who, _ in served.paid})
+    assert "skipped 1007 no-subaccount: a transfer is open: 'k'" in run.err
+
+
+def test_only_one_currency(live, served):
+    """The others are named with theirs."""
+    served.add_account(username="dear", balance="1", currency="USD")
+    run = live.call(*LOW, *CAP, "--currency", "USD")
+    assert [(1013, "49.000000")] == served.paid
+    assert "skipped 1005 in-debt: its currency is AUD" in run.err
+
+
+def test_a_plan_is_paid_by_the_file_that_it_wrote(live, served):
+    """A second pair of eyes: nothing moves before, and the keys are those of the policy."""
+    file = live.folder / "plan.csv"
+    run = live.call(*LOW, "--plan", file)
+    assert (0, []) == (run.status, served.ledger)
+    assert f"clicksend-reseller top-up --from {file}" in run.err
+    with file.open() as stream:
+        keys = [row["key"] for row in csv.DictReader(stream)]
+    assert ["2026-11-24/1005", "2026-11-24/1007", "2026-11-24/1009"] == keys
+    assert 0 == live.call("top-up", "--from", file, *CAP).status
+    assert 0 == live.call(*LOW, *CAP).status
+    assert 3 == len(served.ledger)
+
+
+def test_a_plan_is_not_overwritten(live):
+    """Somebody may have edited it."""
+    file = live.folder / "plan.csv"
+    file.write_text("mine")
+    assert (2, "mine") == (live.call(*LOW, "--plan", file).status, file.read_text())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--below", 10, "--to", 50),
+        ("--below", 10, "--batch", "b"),
+        ("--below", 50, "--to", 10, "--batch", "b"),
+        ("--below", "nan", "--to", 10, "--batch", "b"),
+        ("--below", 1, "--to", 10, "--batch", " "),
+        ("--from", "x.csv", "--below", 1),
+        (),
+    ],
+)
+def test_half_a_policy_is_2(live, served, words):
+    """Nothing is read or sent."""
+    assert (2, []) == (live.call("top-up", *words, *CAP).status, served.requests)

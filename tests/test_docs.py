@@ -67,13 +67,14 @@ class Reader:
 
     def test(self, function):
         sandbox = self.sandbox_for(function)
-        fixtures = {
-            "reseller_sandbox": lambda: sandbox,
-            "reseller_client": sandbox.client,
-        }
-        asked = inspect.signature(function).parameters
-        with serve_beside(sandbox) as served, self.monkeypatch.context() as patch:
-            fixtures |= {"served_reseller_sandbox": lambda: served, "monkeypatch": lambda: patch}
+        with contextlib.ExitStack() as stack:
+            fixtures = {
+                "monkeypatch": lambda: stack.enter_context(self.monkeypatch.context()),
+                "reseller_client": sandbox.client,
+                "reseller_sandbox": lambda: sandbox,
+                "served_reseller_sandbox": lambda: stack.enter_context(serve_beside(sandbox)),
+            }
+            asked = inspect.signature(function).parameters
             self.finish(function(**{name: fixtures[name]() for name in asked}))
 
     def sandbox_for(self, function):

@@ -357,6 +357,11 @@ class TransferReceipt:
     idempotency_key: str | None = None
     replayed: bool = False
 
+    @property
+    def balance_after(self) -> Decimal | None:
+        """The client's balance after the transfer, in its own currency; None without an account."""
+        return None if self.account is None else self.account.balance
+
 
 @attrs.frozen(kw_only=True)
 class RateLimit:

@@ -1,6 +1,7 @@
 import copy
 import pickle
 from decimal import Decimal
+from typing import Any
 
 import attrs
 import pytest
@@ -202,6 +203,14 @@ def test_account_survives_a_pickle_but_for_its_secret():
 def test_account_knows_its_currencys_code(currency, code):
     """The code stands one step away, also where the wire sends no currency."""
     assert code == account(currency=currency).currency_code
+
+
+def test_receipt_knows_the_balance_after_the_transfer():
+    """It stands one step away, also where the answer's account could not be read."""
+    moved: dict[str, Any] = {"client_user_id": 117, "amount": 5, "currency": "AUD"}
+    after = account(balance=Decimal("12.50"))
+    assert Decimal("12.50") == TransferReceipt(**moved, account=after).balance_after
+    assert TransferReceipt(**moved).balance_after is None
 
 
 def test_page_is_its_accounts():

@@ -99,6 +99,20 @@ class Home:
         )
 
 
+def new_account():
+    """Give the options that make an account, all but its password."""
+    fields = {
+        "username": "new",
+        "user-email": "a@b.test",
+        "user-phone": "+61400000000",
+        "user-first-name": "A",
+        "user-last-name": "B",
+        "account-name": "C",
+        "country": "AU",
+    }
+    return [word for name, value in fields.items() for word in (f"--{name}", value)]
+
+
 _STREAMS = ("stdin", "stdout", "stderr")
 
 

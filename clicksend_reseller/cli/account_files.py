@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Iterator
@@ -85,6 +86,11 @@ class Results:
         except (OSError, UnicodeDecodeError, csv.Error) as exc:
             raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._stream is not None:
+            self._stream.close()
+
     def write(self, result: Result) -> None:
         """Write a line, on the disk before this returns.
 
@@ -137,24 +143,30 @@ def create_from(everywhere: Everywhere, path: Path, results_path: Path | None) -
         if session.place.in_process and results_path is not None:
             session.voice.note("a rehearsal: --results is neither read nor written")
             results_path = None
-        results = Results(results_path, session.place.base_url)
-        left = [row for row in rows if results.words.get(row.username) != "created"]
-        found = session.run(_looked_up(session, left, results))
-        with (
-            session.interrupts() as interrupts,
-            session.voice.counting("accounts", len(left), with_bar=output.is_still) as steps,
-        ):
-            made = _Making(session, results, output, steps)
-            session.run(made.all(left, found, interrupts))
-        output.end()
-        _tell(session, made.ended, len(left), len(rows) - len(left))
-        status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
-        if interrupts.once.is_set():
-            status = worst([status, Status.INTERRUPTED])
-        elif len(made.ended) < len(left):
-            status = worst([status, Status.PARTLY])
-        if made.is_cut:
-            raise EndedError(status, at_once=True)
+        with contextlib.closing(Results(results_path, session.place.base_url)) as results:
+            return _created(session, output, results, rows)
+
+
+def _created(
+    session: Session, output: Output, results: Results, rows: list[AccountFields]
+) -> Status:
+    left = [row for row in rows if results.words.get(row.username) != "created"]
+    found = session.run(_looked_up(session, left, results))
+    with (
+        session.interrupts() as interrupts,
+        session.voice.counting("accounts", len(left), with_bar=output.is_still) as steps,
+    ):
+        made = _Making(session, results, output, steps)
+        session.run(made.all(left, found, interrupts))
+    output.end()
+    _tell(session, made.ended, len(left), len(rows) - len(left))
+    status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
+    if interrupts.once.is_set():
+        status = worst([status, Status.INTERRUPTED])
+    elif len(made.ended) < len(left):
+        status = worst([status, Status.PARTLY])
+    if made.is_cut:
+        raise EndedError(status, at_once=True)
     return status
 
 

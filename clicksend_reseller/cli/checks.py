@@ -232,4 +232,19 @@ async def _journal(session: Session) -> list[Finding]:
             findings.append(_warning("journal mode", f"{mode:04o}: others can read it", remedy))
         else:
             findings.append(_ok("journal mode", f"{mode:04o}"))
+    if not place.in_process:
+        findings.append(await _unresolved(session))
     return findings
+
+
+async def _unresolved(session: Session) -> Finding:
+    try:
+        count = 0
+        async for _ in session.journal.unresolved(older_than=0.0):
+            count += 1
+    except (EndedError, ResellerError) as exc:
+        return _fail("unresolved", str(exc), "name another journal, or repair this one")
+    if count:
+        remedy = "journal list --unresolved, then journal reconcile"
+        return _warning("unresolved", f"{count} transfers have no known outcome", remedy)
+    return _ok("unresolved", "none")

@@ -1,0 +1,162 @@
+"""How accounts are created and changed, one at a time and from a file."""
+
+import csv
+import json
+
+import pytest
+
+from clicksend_reseller.cli.statuses import Status
+from command_line import new_account
+
+HEADER = (
+    "username,password,user_email,user_phone,user_first_name,user_last_name,account_name,country"
+)
+FIELDS = new_account()
+CREATE = ("accounts", "create", *FIELDS, "--password-stdin", "-o", "json")
+
+
+def test_an_account_is_created(live, served):
+    """Its password comes on stdin."""
+    run = live.call(*CREATE, given="pass word\n")
+    assert (0, 1013) == (run.status, json.loads(run.out)["user_id"])
+
+
+def test_a_taken_name_is_1_and_a_lost_answer_6(live, served):
+    """The one is refused, the other may exist."""
+    assert 0 == live.call(*CREATE, given="pw\n").status
+    assert 1 == live.call(*CREATE, given="pw\n").status
+    served.fail("lost", operation="create_account")
+    assert (
+        6
+        == live.call(*CREATE[:2], "--username", "b", *FIELDS[2:], *CREATE[-3:], given="pw\n").status
+    )
+
+
+@pytest.mark.parametrize("given", ["", "\n", "   \n"])
+def test_a_blank_password_is_refused(live, served, given):
+    """Nothing is sent."""
+    assert (3, []) == (live.call(*CREATE, given=given).status, served.requests)
+
+
+def test_missing_fields_are_named(live):
+    """As the options that bring them."""
+    run = live.call("accounts", "create", "--username", "x", "--password-stdin", given="pw\n")
+    assert 2 == run.status
+    assert "--user-email --user-phone" in run.err
+
+
+def test_an_update_changes_one_field_and_says_that_it_sets_the_password(live, served):
+    """The others stay as they were read."""
+    run = live.call(
+        *("accounts", "update", 1001, "--account-name", "New", "--password-stdin", "-o", "json"),
+        given="pw\n",
+    )
+    row = json.loads(run.out)
+    assert (0, "New", "plain") == (run.status, row["account_name"], row["username"])
+    assert "sets the client's password again" in run.err
+
+
+# --- from a file
+
+
+@pytest.fixture
+def create(live):
+    """Create from a file with these user names; give the run and the words of the results."""
+
+    def creating(*names, password="pw", more=()):
+        file, results = live.folder / "new.csv", live.folder / "results.csv"
+        rows = [f"{name},{password},e@x.test,+61400,F,L,N,AU" for name in names]
+        file.write_text("\n".join([HEADER, *rows]) + "\n")
+        run = live.call("accounts", "create", "--from", file, "--results", results, *more)
+        with results.open() as stream:
+            words = [
+                (row["username"], row["result"], row["user_id"]) for row in csv.DictReader(stream)
+            ]
+        return run, words
+
+    return creating
+
+
+def test_each_row_is_written_down_before_and_after(create):
+    """`trying`, then what became of it."""
+    run, words = create("a", "plain")
+    assert Status.PARTLY == run.status
+    assert [
+        ("a", "trying", ""),
+        ("a", "created", "1013"),
+        ("plain", "trying", ""),
+        ("plain", "exists", ""),
+    ] == words
+    assert "1 created, 1 exists" in run.err
+
+
+def test_a_rerun_skips_what_was_created(create, served):
+    """Only new rows are tried."""
+    assert 0 == create("a")[0].status
+    run, words = create("a", "b")
+    assert (0, [("b", "trying", ""), ("b", "created", "1014")]) == (run.status, words[2:])
+    assert "1 had been created already" in run.err
+
+
+def test_a_rerun_looks_up_what_is_unknown(create, served):
+    """It was created though its answer was lost: found by its name, and not tried again."""
+    served.fail("lost", operation="create_account")
+    run, words = create("a", "b")
+    assert (6, ("a", "unknown", "")) == (run.status, words[1])
+    run, words = create("a", "b")
+    assert (0, [("a", "created", "1013")]) == (run.status, words[4:])
+
+
+def test_a_row_that_a_crash_cut_off_is_looked_up(create, live, served):
+    """A last line without its end is one of a row that was being tried."""
+    assert 0 == create("a")[0].status
+    results = live.folder / "results.csv"
+    results.write_text(results.read_text()[: -len("13,,http://...") - 20])
+    run, words = create("a")
+    assert (0, ("a", "created", "1013")) == (run.status, words[-1])
+
+
+def test_faults_are_all_named_and_show_no_password(create, live, served):
+    """Blank fields, a blank password, a name twice."""
+    file = live.folder / "bad.csv"
+    good = "e@x.test,+61400,F,L,N,AU"
+    file.write_text(
+        f"{HEADER}\na,hunter2-secret,{good}\nA,hunter2-secret,{good}\nb,,{good}\n,x,{good}\n"
+    )
+    run = live.call("accounts", "create", "--from", file)
+    assert (2, []) == (run.status, served.requests)
+    for words in (
+        "line 3: the user name stands in line 2 already",
+        "line 4: password must not be blank",
+        "line 5: username must not be blank",
+    ):
+        assert words in run.err
+    assert "hunter2" not in run.err
+
+
+def test_results_of_another_api_are_refused(create, live, served):
+    """What was created in one place has not been created in another."""
+    assert 0 == create("a")[0].status
+    other = live.url.replace("127.0.0.1", "localhost")
+    run = live.call(
+        *("accounts", "create", "--from", "new.csv", "--results", "results.csv"),
+        CLICKSEND_BASE_URL=other,
+    )
+    assert 2 == run.status
+    assert "is about" in run.err
+
+
+def test_a_rehearsal_writes_no_results(live):
+    """They would keep the real run from creating anything."""
+    (live.folder / "new.csv").write_text(f"{HEADER}\na,pw,e@x.test,+61400,F,L,N,AU\n")
+    words = ("accounts", "create", "--from", "new.csv", "--results", "results.csv", "--sandbox")
+    assert 0 == live.call(*words).status
+    assert not (live.folder / "results.csv").exists()
+
+
+def test_refused_credentials_end_it(create, served):
+    """4, and the rows after the first are not tried."""
+    served.fail("error", operation="create_account", status=401, times=None)
+    run, words = create("a", "b", "c")
+    assert (4, 2) == (run.status, len(words))
+    assert "2 not tried" in run.err

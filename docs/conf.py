@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import clicksend_reseller
+from clicksend_reseller import journal
 
 project = "clicksend-reseller"
 author = "the clicksend-reseller authors"
@@ -44,8 +45,10 @@ napoleon_use_ivar = True  # "Attributes:" becomes a list, beside no second entry
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(fastapi|httpx|httpx2|opentelemetry|starlette|ssl|contextlib|datetime|decimal|collections\.abc|types)\..*",
+        r"(fastapi|httpx|httpx2|opentelemetry|sqlalchemy|starlette|ssl|contextlib|datetime|decimal|collections\.abc|types)\..*",
     ),
+    ("py:exc", "SQLAlchemyError"),
+    ("py:class", r"clicksend_reseller\.[.\w]+\.(_Run|Where)"),  # made by the package alone
     ("py:class", r"Decimal|datetime|Iterable|Mapping|Callable|AbstractAsyncContextManager"),
 ]
 # Keywords and seams that a signature names; the docstring beside it says what they are.
@@ -61,6 +64,7 @@ nitpick_ignore = [
 # Where a class is documented, by the bare name that an annotation may use.
 HOMES = {
     **dict.fromkeys(clicksend_reseller.__all__, "clicksend_reseller"),
+    **dict.fromkeys(journal.__all__, "clicksend_reseller.journal"),
     "Fault": "clicksend_reseller.sandbox",
     "Quirks": "clicksend_reseller.sandbox",
     "Entry": "clicksend_reseller.sandbox.world",

@@ -25,10 +25,13 @@ from clicksend_reseller import (
     ResellerError,
     RetryPolicy,
     ServerError,
+    TransferState,
     _operations,
 )
 from clicksend_reseller._operations import Operation
 from clicksend_reseller._retry import may_repeat
+from clicksend_reseller.journal import EDGES
+from clicksend_reseller.journal.states import FINAL
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
@@ -124,6 +127,79 @@ def _lane(y: int, who: str, sends: list[int], again: str) -> str:
         if again and number:
             parts.append(text(x + 6, y + 20, again, "quiet"))
     return "".join(parts)
+
+
+# --- 2: the states of a transfer in a journal
+
+_PLACES = {
+    TransferState.INTENDED: (110, 200),
+    TransferState.SENT: (390, 200),
+    TransferState.CONFIRMED: (740, 90),
+    TransferState.REJECTED: (740, 200),
+    TransferState.UNKNOWN: (390, 350),
+    TransferState.REFUTED: (740, 350),
+}
+# How far a line leaves the straight way, where another state stands in it.
+_BENDS = {
+    (TransferState.REJECTED, TransferState.INTENDED): -220,
+    (TransferState.REFUTED, TransferState.INTENDED): 250,
+}
+# Where on its line a label stands, if not in the middle.
+_LABELS = {
+    (TransferState.INTENDED, TransferState.REFUTED): 0.25,
+    (TransferState.UNKNOWN, TransferState.CONFIRMED): 0.3,
+    (TransferState.SENT, TransferState.REFUTED): 0.6,
+}
+
+
+def states() -> str:
+    """Show the states of a round and the steps between them, as the journal's table has them."""
+    title = "A transfer in a journal"
+    ways: dict[tuple[TransferState, TransferState], list[str]] = {}
+    for edge in EDGES:
+        if edge.source is not None:
+            ways.setdefault((edge.source, edge.target), []).append(edge.step)
+    parts = [text(24, 34, title, "head")]
+    drawn = [_way(pair, " / ".join(steps)) for pair, steps in ways.items()]
+    parts += [line for line, _ in drawn] + [label for _, label in drawn]
+    parts += [_state(state, x, y) for state, (x, y) in _PLACES.items()]
+    parts.append(text(24, 500, "There is no way back from sent. Final states are filled.", "quiet"))
+    told = "; ".join(
+        f"{edge.step}: {edge.source or 'nothing'} to {edge.target}, {edge.when}" for edge in EDGES
+    )
+    return svg(520, title, f"The steps and the states that they lead to. {told}.", parts)
+
+
+def _state(state: TransferState, x: int, y: int) -> str:
+    kind, words = ("mark", "on-mark") if state in FINAL else ("box", "")
+    box = f'<rect class="{kind}" x="{x - 58}" y="{y - 18}" width="116" height="36" rx="18"/>\n'
+    return box + text(x, y + 5, state.value, words, "middle")
+
+
+def _way(pair: tuple[TransferState, TransferState], steps: str) -> tuple[str, str]:
+    """Draw a line, and its label, which goes above all lines."""
+    (x1, y1), (x2, y2) = _PLACES[pair[0]], _PLACES[pair[1]]
+    cx, cy = (x1 + x2) / 2, (y1 + y2) / 2 + _BENDS.get(pair, 0)
+    sx, sy = _edge_of_box(x1, y1, cx, cy)
+    ex, ey = _edge_of_box(x2, y2, cx, cy)
+    line = (
+        f'<path class="line" d="M{sx:.0f} {sy:.0f}Q{cx:.0f} {cy:.0f} {ex:.0f} {ey:.0f}"/>\n'
+        f'<circle class="tip" cx="{ex:.0f}" cy="{ey:.0f}" r="4"/>\n'
+    )
+    t = _LABELS.get(pair, 0.5)
+    before, between, after = (1 - t) ** 2, 2 * t * (1 - t), t**2
+    x, y = before * sx + between * cx + after * ex, before * sy + between * cy + after * ey
+    wide = 7 * len(steps) + 8
+    left, top = x - wide / 2, y - 9
+    ground = f'<rect class="page" x="{left:.0f}" y="{top:.0f}" width="{wide}" height="18"/>\n'
+    return line, ground + text(round(x), round(y + 4), steps, "quiet", "middle")
+
+
+def _edge_of_box(x: float, y: float, toward_x: float, toward_y: float) -> tuple[float, float]:
+    """Find where a line from the middle of a state's box leaves it."""
+    dx, dy = toward_x - x, toward_y - y
+    part = min(62 / abs(dx) if dx else 9, 22 / abs(dy) if dy else 9)
+    return x + part * dx, y + part * dy
 
 
 # --- 3: the floors, and the road of a call
@@ -283,6 +359,7 @@ def _read_out(told: list[str]) -> str:
 
 PICTURES: dict[str, Callable[[], str]] = {
     "lost-answer.svg": lost_answer,
+    "states.svg": states,
     "floors.svg": floors,
     "next-step.svg": next_step,
 }

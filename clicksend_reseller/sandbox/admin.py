@@ -62,8 +62,7 @@ class _Admin:
         return _json(describe(self._sandbox.world.setup.rates))
 
     async def state(self, _request: Request) -> Response:
-        with self._sandbox.world.lock:
-            return _json(shown.state(self._sandbox.world))
+        return _json(shown.state(self._sandbox.world))
 
     async def ledger(self, request: Request) -> Response:
         after = _after(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.world import World
 
-# Seconds. Many changes at once are one word; a silent stream says now and then that it lives.
+# Seconds. Many changes at once are one word, and a silent stream says now and then that it lives.
+# At the end the streams get a moment to say so.
 PAUSE = 0.1
 SILENCE = 15.0
+PARTING = 0.4
 
 
 class Changes:
@@ -23,6 +25,8 @@ class Changes:
         self._world = world
         self._loop = asyncio.get_running_loop()
         self._listeners: set[asyncio.Event] = set()
+        self._all_left = asyncio.Event()
+        self._all_left.set()
         self._is_over = False
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
@@ -39,10 +43,9 @@ class Changes:
         """Tell the streams that it is over, and give them a moment to say so."""
         self._is_over = True
         self._wake()
-        for _ in range(20):
-            if not self._listeners:
-                return
-            await asyncio.sleep(PAUSE / 5)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self._all_left.wait()
 
     async def _next(self, news: asyncio.Event) -> bytes:
         try:
@@ -58,12 +61,14 @@ class Changes:
         if not self._listeners:
             self._world.watchers.append(self._changed)
         self._listeners.add(news)
+        self._all_left.clear()
         try:
             yield
         finally:
             self._listeners.discard(news)
             if not self._listeners:
                 self._world.watchers.remove(self._changed)
+                self._all_left.set()
 
     def _changed(self) -> None:
         # The change may have been made in another thread, where events must not be set.

@@ -12,6 +12,7 @@ from clicksend_reseller.sandbox.exchange import exchange, refuse
 from clicksend_reseller.sandbox.replies import Request
 from clicksend_reseller.sandbox.shown import state
 from clicksend_reseller.sandbox.threads import serve_beside
+from clicksend_reseller.sandbox.view import Asked, console_page
 
 TRANSFER = {"client_user_id": 1001, "balance": 1, "currency": "AUD"}
 
@@ -38,6 +39,7 @@ USES = {
     "a request": lambda sandbox: exchange(sandbox.world, Request(method="GET", path="/v3")),
     "a refusal": lambda sandbox: refuse(sandbox.world, "GET", "/v3"),
     "the state": lambda sandbox: state(sandbox.world),
+    "the page": lambda sandbox: console_page(sandbox.world, Asked()),
 }
 
 

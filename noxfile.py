@@ -6,6 +6,8 @@ and runs itself again with it.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Generator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -121,6 +124,16 @@ def demo(session: nox.Session) -> None:
     """Meet the SDK: a sandbox on loopback, and a client that walks through the whole story."""
     install_wheel(session, "sandbox")
     session.run("python", "docs/examples/demo.py", *session.posargs, env=WHEEL_ONLY)
+
+
+@nox.session(requires=["wheel"])
+def portal(session: nox.Session) -> None:
+    """Top up a sandbox's clients in a browser: serves both, and prints their addresses."""
+    install_wheel(session, "fastapi,journal,sandbox", "portal")
+    with tempfile.TemporaryDirectory() as folder, sandbox_beside(session) as account:
+        journal = {"PORTAL_JOURNAL": f"sqlite+aiosqlite:///{folder}/portal.db"}
+        env = {**WHEEL_ONLY, **account, **journal}
+        session.run("python", "docs/examples/portal/app.py", env=env)
 
 
 @nox.session(requires=["wheel"])
@@ -307,6 +320,21 @@ def core_only(session: nox.Session) -> None:
     """Use the wheel with its four dependencies and no extra."""
     install_wheel(session)
     session.run("python", "-c", CORE_STORY, env=WHEEL_ONLY, log=False)
+
+
+@contextlib.contextmanager
+def sandbox_beside(session: nox.Session) -> Generator[dict[str, str]]:
+    """Serve a sandbox, print where its console is, and give the variables that lead to it."""
+    python = str(python_in(Path(session.virtualenv.location)))
+    command = [python, "-m", f"{PACKAGE}.sandbox", "--port", "0"]
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            _url, console, export = itertools.islice(process.stdout or (), 3)
+            print(f"sandbox: {console}", end="", flush=True)
+            yield dict(word.split("=", 1) for word in export.split()[1:])
+        finally:
+            process.terminate()
 
 
 def artefacts() -> Path:

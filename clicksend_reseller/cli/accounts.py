@@ -10,12 +10,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller import Account
+from clicksend_reseller.cli.formats import Record
 from clicksend_reseller.cli.options import Everywhere, Whole, whole
 from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ACCOUNT_COLUMNS,
+    EXPORTED_ACCOUNT_COLUMNS,
     USUAL_ACCOUNT_COLUMNS,
     account_record,
+    exported_record,
 )
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import EndedError, Status
@@ -119,10 +122,13 @@ def export(
         everywhere: the options of every command.
     """
     suits = suited(to)
+    columns = (ACCOUNT_COLUMNS, EXPORTED_ACCOUNT_COLUMNS)
     if to is None:
-        return _walked(everywhere, Output(everywhere, ACCOUNT_COLUMNS, suits=suits))
+        output = Output(everywhere, *columns, suits=suits)
+        return _walked(everywhere, output, record=exported_record)
     with replaced(to) as stream:
-        return _walked(everywhere, Output(everywhere, ACCOUNT_COLUMNS, suits=suits, stream=stream))
+        output = Output(everywhere, *columns, suits=suits, stream=stream)
+        return _walked(everywhere, output, record=exported_record)
 
 
 def _listed(everywhere: Everywhere, wanted: Wanted, limit: int | None) -> Status:
@@ -137,9 +143,11 @@ def _walked(
     output: Output,
     wanted: Wanted = lambda _: True,
     limit: int | None = None,
+    *,
+    record: Callable[[Account], Record] = account_record,
 ) -> Status:
     with Session(everywhere) as session:
-        complete = session.run(_walk(session, output, wanted, limit))
+        complete = session.run(_walk(session, output, wanted, limit, record))
         output.end()
         if complete:
             return Status.DONE
@@ -149,14 +157,20 @@ def _walked(
         return Status.PARTLY
 
 
-async def _walk(session: Session, output: Output, wanted: Wanted, limit: int | None) -> bool:
+async def _walk(
+    session: Session,
+    output: Output,
+    wanted: Wanted,
+    limit: int | None,
+    record: Callable[[Account], Record],
+) -> bool:
     rows = 0
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
         with session.voice.counting("accounts read", with_bar=output.is_still) as steps:
             async for account in walk:
                 steps.step()
                 if wanted(account):
-                    output.row(account_record(account))
+                    output.row(record(account))
                     rows += 1
                     if rows == limit:
                         return True

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCOUNT_COLUMNS",
     "ENTRY_COLUMNS",
+    "EXPORTED_ACCOUNT_COLUMNS",
     "RECONCILED_COLUMNS",
     "RESULT_COLUMNS",
     "USUAL_ACCOUNT_COLUMNS",
     "USUAL_ENTRY_COLUMNS",
     "account_record",
     "entry_record",
+    "exported_record",
     "moment",
     "money",
     "on_record",
@@ -93,11 +95,40 @@ def reconciled_record(found: Reconciliation) -> Record:
     }
 
 
+# Older accounts lack it (D), and a hundred nulls at the top keep a reader from typing a flag.
+EXPORTED_ACCOUNT_COLUMNS = tuple(name for name in ACCOUNT_COLUMNS if name != "old_dashboard")
+
+_AMOUNTS = frozenset(field.name for field in attrs.fields(Account) if "Decimal" in str(field.type))
+_TEXTS = _AMOUNTS | {
+    "currency",
+    *(field.name for field in attrs.fields(Account) if "str" in str(field.type)),
+}
+
+
 def account_record(account: Account) -> Record:
     """Give an account's columns; the subaccount, which holds a key, is none of them."""
     record: dict[str, Value] = {name: _flat(getattr(account, name)) for name in _PLAIN}
     record["currency"] = account.currency_code
     return record
+
+
+def exported_record(account: Account) -> Record:
+    """Give an account's columns for a reader that takes each column's type from its first rows.
+
+    A text or an amount that is missing is empty, and an amount has a decimal point, so that no
+    later row is of another type.
+    """
+    record = account_record(account)
+    return {
+        name: _typed(name, value) if name in _TEXTS else value for name, value in record.items()
+    }
+
+
+def _typed(name: str, value: Value) -> Value:
+    if value is None:
+        return ""
+    is_whole = name in _AMOUNTS and isinstance(value, str) and "." not in value
+    return f"{value}.0" if is_whole else value
 
 
 RESULT_COLUMNS = ("client_user_id", "amount", "currency", "status", "balance", "key", "reason")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal
 
 from clicksend_reseller import Transfer
 
-__all__ = ["check_moment", "check_signature", "check_transfer", "fault_of"]
+__all__ = ["check_balance", "check_moment", "check_signature", "check_transfer", "fault_of"]
 
 LONGEST_KEY = 255
 MAX_INT = 2**31 - 1
@@ -49,6 +50,14 @@ def check_signature(by: object, note: object) -> None:
         raise TypeError(f"by and note must be str, not {by!r} and {note!r:.80}")
     if not by.strip():
         raise ValueError("by must say who decides, not be empty")
+
+
+def check_balance(balance: object) -> None:
+    """Refuse what is no exact amount of money."""
+    if not isinstance(balance, Decimal):
+        raise TypeError(f"a balance must be a Decimal, not {balance!r}")
+    if not balance.is_finite():
+        raise ValueError(f"a balance must be finite, not {balance!r}")
 
 
 def check_moment(name: str, moment: object) -> None:

@@ -24,7 +24,12 @@ from clicksend_reseller import (
     UnsettledTransferError,
 )
 from clicksend_reseller.journal import statements, steps
-from clicksend_reseller.journal.checks import check_moment, check_signature, check_transfer
+from clicksend_reseller.journal.checks import (
+    check_balance,
+    check_moment,
+    check_signature,
+    check_transfer,
+)
 from clicksend_reseller.journal.database import Database, Work, failure
 from clicksend_reseller.journal.opening import open_engine
 from clicksend_reseller.journal.schema import newest_with_rounds, to_entry
@@ -124,6 +129,22 @@ class SQLJournal:
         for chunk in _chunks(transfers):
             found += await self._record_chunk(chunk, realm)
         return found
+
+    async def note_balance(self, key: str, balance: Decimal) -> bool:
+        """Keep the client's balance with a transfer that is about to be sent, to judge it later.
+
+        Read the account after `intend` and before sending; `reconcile_transfer` compares with it.
+
+        Returns:
+            True; False where the round is not intended any more, so that the reading may be late.
+
+        Raises:
+            JournalError: the journal failed.
+            ValueError: the balance is not finite.
+        """
+        check_balance(balance)
+        statement = statements.note_balance(key, balance)
+        return await self._write(lambda own: steps.changes_one(own, statement))
 
     async def renew(self, key: str, *, by: str, note: str) -> int:
         """Open another round of a key that was refused or refuted; one of several callers wins.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -70,6 +71,12 @@ def queue(key: str) -> Update:
     """Put a round that was recorded by a direct call in the queue."""
     intended = c.state == TransferState.INTENDED.value
     return update(table).where(c.key == key, intended, ~c.queued).values(queued=True)
+
+
+def note_balance(key: str, balance: Decimal) -> Update:
+    """Keep a client's balance with a round that nobody has sent."""
+    intended = c.state == TransferState.INTENDED.value
+    return update(table).where(c.key == key, intended).values(balance_before=balance)
 
 
 def insert_round(dialect: Dialect, row: Row[Any], number: int, *, by: str, note: str) -> Insert:

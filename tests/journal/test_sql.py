@@ -1,5 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import attrs
 import pytest
@@ -17,6 +18,7 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
+from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal.schema import table
 
 INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
@@ -168,3 +170,27 @@ async def test_a_sent_row_is_judged_after_150_seconds(opened, url):
         assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
         entry = await journal.resolve("k1", applied=True, by="ann", note="")
     assert CONFIRMED is entry.state
+
+
+@pytest.mark.asyncio
+async def test_a_balance_is_noted_until_the_transfer_may_have_left(opened, sandbox):
+    """A reading that came later says nothing of the time before, so it is not kept."""
+    sandbox.fail("lost")
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        assert not await journal.note_balance("k1", Decimal(50))
+        await journal.intend(transfer(), realm=client.realm)
+        assert await journal.note_balance("k1", Decimal("50.000001"))
+        with pytest.raises(TransferOutcomeUnknownError):
+            await pay(client)
+        assert not await journal.note_balance("k1", Decimal(55))
+        entry = await journal.get("k1")
+    assert entry is not None
+    assert (UNKNOWN, Decimal("50.000001")) == (entry.state, entry.balance_before)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("balance", [50.0, "50", None, Decimal("NaN"), Decimal("Infinity")])
+async def test_a_balance_is_an_exact_amount(balance):
+    """A float has lost digits before it gets here."""
+    with pytest.raises((TypeError, ValueError), match="a balance must be"):
+        await SQLJournal("sqlite+aiosqlite:///:memory:").note_balance("k1", balance)

@@ -25,16 +25,13 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, Field
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from clicksend_reseller import Account, AsyncResellerClient, JournalError, ResellerError, Transfer
 from clicksend_reseller.fastapi import ResellerDep, reseller_lifespan
-from clicksend_reseller.journal import Assumptions, SQLJournal, metadata, reconcile_transfer
+from clicksend_reseller.journal import Assumptions, SQLJournal, reconcile_transfer
 
-ROUNDS = metadata.tables["clicksend_transfer"]
 MAY_BE_ALIVE = timedelta(seconds=150)  # until then only the process that sent it can know more
 
 pages = Jinja2Templates(Path(__file__).parent / "templates")
@@ -63,12 +60,10 @@ class Finding(BaseModel):
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-    engine = create_async_engine(os.environ["PORTAL_JOURNAL"])
-    journal = SQLJournal(engine, create=True)
+    journal = SQLJournal(os.environ["PORTAL_JOURNAL"])
     with_client = reseller_lifespan(lambda: AsyncResellerClient(journal=journal))
     async with journal, with_client(app) as state:
-        yield {**state, "journal": journal, "engine": engine, "seen": {}, "taken": []}
-    await engine.dispose()
+        yield {**state, "journal": journal, "seen": {}, "taken": []}
 
 
 app = FastAPI(lifespan=lifespan, openapi_url=None)
@@ -129,9 +124,7 @@ async def top_up(
 async def send(request: Request, reseller: AsyncResellerClient, transfer: Transfer) -> None:
     """Note the balance, to compare it later, and send; what becomes of it is on record."""
     account = await read(request, reseller, transfer.client_user_id)
-    is_still = (ROUNDS.c.key == transfer.idempotency_key, ROUNDS.c.state == "intended")
-    async with request.state.engine.begin() as own:
-        await own.execute(update(ROUNDS).where(*is_still).values(balance_before=account.balance))
+    await request.state.journal.note_balance(transfer.idempotency_key, account.balance)
     try:
         await reseller.transfer_credit(**attrs.asdict(transfer))
     except ResellerError as error:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from clicksend_reseller.sandbox.__main__ import main
 from clicksend_reseller.sandbox.files import read_accounts
 
 COMMAND = [sys.executable, "-m", "clicksend_reseller.sandbox"]
@@ -105,6 +106,26 @@ def test_env_is_for_eval_in_a_shell():
             assert ({"status": "ok"}, "sandbox") == (admin(url, "health"), key)
         finally:
             os.killpg(shell.pid, signal.SIGTERM)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the browser is a shell script")
+def test_open_opens_the_console(tmp_path, monkeypatch):
+    """In the browser that the machine is set to."""
+    pipe, script = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(pipe)
+    script.write_text(f'#!/bin/sh\necho "$1" > {pipe}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{script} %s")
+    with started("--port", "0", "--open") as process:
+        console = [process.stdout.readline().strip() for _ in range(3)][1]
+        assert console == pipe.read_text().strip()
+
+
+def test_the_help_calls_the_command_by_its_name(capsys):
+    """Another door to it has another name."""
+    with pytest.raises(SystemExit):
+        main(["--help"], program="clicksend-reseller sandbox")
+    assert "usage: clicksend-reseller sandbox" in capsys.readouterr().out
 
 
 def test_a_taken_port_is_named_with_the_way_out():

@@ -257,9 +257,10 @@ def bench(session: nox.Session) -> None:
     """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
     install_wheel(session, "", "bench")
     official = install_official(session)
+    openapi = install_apart(session, "openapi-python-client", "openapi")
     # The folder holds the package `bench`, and none of the name of the wheel's.
     env = {**WHEEL_ONLY, "PYTHONPATH": str(HERE / "tests")}
-    options = ("--official", str(official), *session.posargs)
+    options = ("--official", str(official), "--openapi", str(openapi), *session.posargs)
     session.run("python", "-m", "bench", *options, env=env)
 
 
@@ -366,12 +367,17 @@ def install_wheel(
 
 def install_official(session: nox.Session) -> Path:
     """Give the interpreter of an environment that has the official SDK, which needs its own."""
-    official = python_in(Path(session.virtualenv.location) / "official-sdk")
-    if not official.exists():
-        session.run("python", "-m", "venv", str(official.parents[1]))
-    pip = (str(official), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    session.run(*pip, *dependency_groups(PYPROJECT, "official"), external=True)
-    return official
+    return install_apart(session, "official-sdk", "official")
+
+
+def install_apart(session: nox.Session, name: str, group: str) -> Path:
+    """Give the interpreter of an environment inside the session's, with a group of its own."""
+    python = python_in(Path(session.virtualenv.location) / name)
+    if not python.exists():
+        session.run("python", "-m", "venv", str(python.parents[1]))
+    pip = (str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    session.run(*pip, *dependency_groups(PYPROJECT, group), external=True)
+    return python
 
 
 def lowest(extras: str) -> list[str]:

@@ -16,6 +16,7 @@ from bench import (
     imports,
     memory,
     peer_official,
+    peer_openapi,
     pinning,
     report,
     server,
@@ -33,7 +34,7 @@ def main() -> None:
     pinning.allow_many_connections()
     effort = QUICK if wanted.quick else THOROUGH
     with server.running() as address:
-        figures = asyncio.run(_measure(_questions(address, effort, wanted.official), wanted.only))
+        figures = asyncio.run(_measure(_questions(address, effort, wanted), wanted.only))
     if not wanted.quick and not wanted.only:
         report.write(figures)
         print(f"\nwritten: {', '.join(report.written())}")  # noqa: T201 - to a person
@@ -46,19 +47,21 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="QUESTION", help="one of the files, such as decoding")
     parser.add_argument("--official", type=Path, help="a Python that has the official SDK")
+    parser.add_argument("--openapi", type=Path, help="a Python that has openapi-python-client")
     return parser.parse_args()
 
 
 def _questions(
-    address: server.Address, effort: Effort, official: Path | None
+    address: server.Address, effort: Effort, wanted: argparse.Namespace
 ) -> dict[str, Question]:
     return {
         "calls": lambda: calls.figures(address, effort),
         "decoding": lambda: decoding.figures(effort),
         "walks": lambda: walks.figures(address, effort),
-        "imports": lambda: imports.figures(effort, official),
+        "imports": lambda: imports.figures(effort, wanted.official),
         "memory": lambda: memory.figures(effort),
-        "official": lambda: peer_official.figures(address, effort, official),
+        "official": lambda: peer_official.figures(address, effort, wanted.official),
+        "openapi": lambda: peer_openapi.figures(address, effort, wanted.openapi),
     }
 
 

@@ -12,6 +12,7 @@ import inspect
 import json
 import subprocess
 import time
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import cast
@@ -190,6 +191,14 @@ def number_from(command: Sequence[str]) -> float:
 def numbers_from(command: Sequence[str]) -> dict[str, float]:
     """Run a fresh process and read the numbers that it prints as a JSON object."""
     return cast("dict[str, float]", json.loads(_printed_by(command)))
+
+
+async def answer_of(process: Process, question: str) -> float:
+    """Ask a process that answers each line of its input with a number."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{question}\n".encode())
+    return float(await process.stdout.readline())
 
 
 def _printed_by(command: Sequence[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 from bench import calls
-from bench.measure import Effort, Figure, cpu_of_call, interleave, ratio
+from bench.measure import Effort, Figure, answer_of, cpu_of_call, interleave, ratio
 from bench.server import Address
 
 SCRIPT = Path(__file__).with_name("official_calls.py")
@@ -21,17 +21,15 @@ async def figures(server: Address, effort: Effort, official: Path | None) -> lis
         official, SCRIPT, server.base_url(), stdin=PIPE, stdout=PIPE
     )
     async with calls.ours(server) as one:
-        await _seconds_of_a_call(theirs, 10)
+        await answer_of(theirs, "10")
         seconds = await interleave(
             {
                 "ours": lambda: cpu_of_call(one, calls=effort.calls, at_once=1),
-                "official": lambda: _seconds_of_a_call(theirs, effort.calls),
+                "official": lambda: answer_of(theirs, str(effort.calls)),
             },
             rounds=effort.share(0.5),
         )
-    assert theirs.stdin is not None
-    theirs.stdin.close()
-    await theirs.wait()
+    await theirs.communicate(b"")
     return [
         ratio(
             "CPU of `get_account`, one at a time",
@@ -40,10 +38,3 @@ async def figures(server: Address, effort: Effort, official: Path | None) -> lis
             against="the official SDK, which blocks",
         )
     ]
-
-
-async def _seconds_of_a_call(process: Process, calls: int) -> float:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(b"%d\n" % calls)
-    return float(await process.stdout.readline())

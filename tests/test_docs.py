@@ -9,6 +9,7 @@ import inspect
 import io
 import logging
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -21,6 +22,7 @@ from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser
 
 import clicksend_reseller
+from clicksend_reseller.cli.app import arranged, make_app
 from clicksend_reseller.sandbox.faults import KINDS
 from clicksend_reseller.sandbox.pytest_plugin import _made
 from clicksend_reseller.sandbox.threads import serve_beside
@@ -179,6 +181,9 @@ def test_every_shell_line_names_what_exists(line, sandbox_help):
             named = re.fullmatch(r'"?\.(?:\[(.+)\])?"?', what)
             assert named
             assert set((named[1] or "").split(",")) - {""} <= _extras()
+        case ["clicksend-reseller", *_]:
+            app = make_app()
+            app.parse_args(arranged(shlex.split(line)[1:]), exit_on_error=False)
         case ["curl", *options]:
             assert "/_sandbox/" in line
         case ["python", "-m", "clicksend_reseller.sandbox", *options]:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +17,10 @@ __all__ = ["Record", "Value", "Writer", "csv_line", "fitting", "writer"]
 
 Value = str | int | bool | None
 Record = Mapping[str, Value]
+# Between two columns of a drawn table, and the least that a column of words is folded to.
+_GAP = 2
+_READABLE = 24
+
 Write = Callable[[str], None]
 
 
@@ -120,16 +124,28 @@ class _Drawn:
 def fitting(
     columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console
 ) -> RenderableType:
-    """Draw a table, or the rows below each other where it would have to cut a value off."""
+    """Draw a table, or the rows below each other where it would have to cut a value off.
+
+    The last column, which says why, may take several lines; where nothing is said it is left out.
+    """
+    if rows and len(columns) > 1 and not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    widths = [
+        max(cell_len(value) for value in (name, *column))
+        for name, column in zip(columns, zip(*rows, strict=True), strict=True)
+    ] or [0]
+    gaps = _GAP * (len(columns) - 1)
+    if rows and sum(widths) + gaps > console.width:
+        room = console.width - sum(widths[:-1]) - gaps
+        if room < min(_READABLE, widths[-1]):
+            return Group(*(_block(columns, row) for row in rows))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
+    for name in columns[:-1]:
         table.add_column(name, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(value) for value in row))
-    width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    if width <= console.width or not rows:
-        return table
-    return Group(*(_block(columns, row) for row in rows))
+    return table
 
 
 def _block(columns: Sequence[str], row: Sequence[str]) -> RenderableType:

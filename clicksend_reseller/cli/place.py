@@ -62,7 +62,7 @@ class Place:
     def journal_shown(self) -> str:
         """The journal without a password; one that is new may be a mistyped one."""
         if self.journal_file is not None:
-            return f"{self.journal_file}{' (new)' if self.is_new_journal else ''}"
+            return f"{_short(self.journal_file)}{' (new)' if self.is_new_journal else ''}"
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.journal or "temporary")
 
 
@@ -96,6 +96,11 @@ def journal_folder() -> Path:
     # The specification of these folders says that a relative path is to be ignored.
     home = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
     return home / "clicksend-reseller"
+
+
+def _short(file: Path) -> str:
+    home = Path.home()
+    return f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
 
 
 def _rehearsal(options: Everywhere) -> Place:

@@ -165,12 +165,13 @@ def word_of(state: TransferState) -> str:
 def on_record(transfer: Transfer, entry: JournalEntry) -> Record:
     """Give the columns of a transfer that the journal has an answer for."""
     said = entry.response_msg or entry.note
-    reason = f"on record as {entry.state} since {moment(entry.settled_at or entry.sent_at)}"
+    since = f"on record as {entry.state} since {moment(entry.settled_at or entry.sent_at)}"
+    reason = f"{since}: {said}" if said else since
     return result_record(
         transfer,
         word_of(entry.state),
         balance=entry.balance_after,
-        reason=f"{reason}: {said}" if said else reason,
+        reason=None if entry.state is TransferState.CONFIRMED else reason,
     )
 
 

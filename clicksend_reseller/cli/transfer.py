@@ -63,7 +63,9 @@ def transfer(
         currency=currency,
     )
     _check(wanted, moving, allow_negative=allow_negative)
-    output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
+    # A table is for a person, who reads the reason beside it.
+    usual = RESULT_COLUMNS if everywhere.output else RESULT_COLUMNS[:-1]
+    output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
     with Session(everywhere, journaled=True) as session:
         entry = session.run(session.journal.get(wanted.idempotency_key)) if key else None
         if entry is None or entry.state is TransferState.INTENDED:

@@ -103,7 +103,7 @@ def test_a_key_that_is_not_on_record_is_named(live):
     for words in (("show", "x"), ("renew", "x"), ("resolve", "x", "--applied", "--note", "n")):
         run = live.call("journal", *words)
         assert 1 == run.status
-        assert "the key 'x' is not on record in /" in run.err
+        assert "the key 'x' is not on record in ~/state" in run.err
     assert "[]\n" == live.call("journal", "list", "-o", "json").out
     assert not (live.folder / "state").exists()
 

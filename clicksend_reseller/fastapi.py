@@ -19,9 +19,9 @@ try:
     from fastapi import Depends, FastAPI, Request
     from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
-except ModuleNotFoundError as exc:
+except ModuleNotFoundError as _exc:
     advice = 'pip install "clicksend-reseller[fastapi]"'
-    raise ModuleNotFoundError(f"this needs {exc.name}: {advice}", name=exc.name) from exc
+    raise ModuleNotFoundError(f"this needs {_exc.name}: {advice}", name=_exc.name) from _exc
 
 __all__ = ["ResellerDep", "add_exception_handlers", "get_reseller", "reseller_lifespan"]
 

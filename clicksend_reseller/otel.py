@@ -15,9 +15,9 @@ from clicksend_reseller import CallEvent, Outcome
 
 try:
     from opentelemetry import context, metrics, trace
-except ModuleNotFoundError as exc:
+except ModuleNotFoundError as _exc:
     advice = 'pip install "clicksend-reseller[otel]"'
-    raise ModuleNotFoundError(f"this needs opentelemetry-api: {advice}", name=exc.name) from exc
+    raise ModuleNotFoundError(f"this needs opentelemetry-api: {advice}", name=_exc.name) from _exc
 
 __all__ = ["observer"]
 

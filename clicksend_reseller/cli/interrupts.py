@@ -27,8 +27,8 @@ class Interrupts:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.once = asyncio.Event()
-        self.twice = asyncio.Event()
+        self.once: asyncio.Event = asyncio.Event()
+        self.twice: asyncio.Event = asyncio.Event()
         self._loop = loop
         self._before: dict[int, Any] = {}
 

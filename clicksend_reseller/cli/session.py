@@ -54,9 +54,9 @@ class Session:
         self.options = options
         self._journaled = journaled
         self._journal: SQLJournal | None = None
-        self.voice = Voice(quiet=options.quiet, verbose=options.verbose)
+        self.voice: Voice = Voice(quiet=options.quiet, verbose=options.verbose)
         self.place: Place = find_place(options)
-        self.under_way = 0
+        self.under_way: int = 0
         self._limit = _checked(options.limit_per_minute)
         self._runner = asyncio.Runner()
         self._client: AsyncResellerClient | None = None

@@ -50,7 +50,8 @@ class Voice:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
-        self.console = Console(file=cast("IO[str]", _Unbroken(sys.stderr)), highlight=False)
+        stream = cast("IO[str]", _Unbroken(sys.stderr))
+        self.console: Console = Console(file=stream, highlight=False)
         self._quiet = quiet
         logger = logging.getLogger("clicksend_reseller")
         logger.handlers = [_Log(self)]

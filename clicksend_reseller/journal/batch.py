@@ -111,7 +111,7 @@ class Batch:
     """
 
     def __init__(self, run: _Run) -> None:
-        self.report = run.report
+        self.report: BatchReport = run.report
         self._run = run
         self._results = run.results()
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from clicksend_reseller import JournalEntry, TransferState
 
@@ -36,8 +36,8 @@ __all__ = ["COLUMNS", "metadata", "table", "to_entry"]
 class UTCDateTime(TypeDecorator[datetime]):
     """A moment in UTC; SQLite keeps no offset, so it is put back on reading."""
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = DateTime(timezone=True)
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Turn to UTC."""
@@ -53,8 +53,8 @@ class UTCDateTime(TypeDecorator[datetime]):
 class ExactDecimal(TypeDecorator[Decimal]):
     """Money as text, since SQLite's numbers are floats."""
 
-    impl = Text
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = Text
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
         """Write all digits."""
@@ -68,9 +68,9 @@ class ExactDecimal(TypeDecorator[Decimal]):
 _STATES = frozenset(state.value for state in TransferState)
 _WORDS = ", ".join(f"'{state.value}'" for state in TransferState)
 
-metadata = MetaData()
+metadata: MetaData = MetaData()
 
-table = Table(
+table: Table = Table(
     "clicksend_transfer",
     metadata,
     Column("key", String(255), nullable=False),

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Dialect,
     Insert,
@@ -25,13 +26,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.types import DateTime, String
 
 from clicksend_reseller import Transfer, TransferState
 from clicksend_reseller.journal.schema import UTCDateTime, table
 from clicksend_reseller.journal.states import FINAL, sources
 
-c = table.columns
+c: ReadOnlyColumnCollection[str, Column[Any]] = table.columns
 
 
 def now(dialect: Dialect) -> Any:  # noqa: ANN401 - a datetime or an SQL expression

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from functools import reduce
 from itertools import count
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -120,7 +121,7 @@ class World:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.revision: int = 0
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[Any] = threading.RLock()
         self.watchers: list[Callable[[], None]] = []
         self._begin()
 

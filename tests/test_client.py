@@ -25,6 +25,7 @@ from clicksend_reseller import (
     Secret,
     TransferReceipt,
 )
+from clicksend_reseller.sandbox import Quirks, Sandbox
 from clients import FIELDS, make_client
 from fault_server import FaultServer
 
@@ -158,6 +159,18 @@ async def test_all_accounts_are_walked_in_order(prefetch):
     assert list(range(1, 238)) == ids
     assert (5, 237, True) == (walk.report.pages, walk.report.accounts, walk.report.complete)
     assert 5 == requests
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("next_page_url", ["bare", "other-host", "none"])
+async def test_a_walk_never_follows_the_url_of_the_next_page(next_page_url):
+    """It has been seen to name another host, or none: pages are asked for by number."""
+    sandbox = Sandbox(quirks=Quirks(next_page_url=next_page_url))
+    async with sandbox.client() as client:
+        walk = client.iter_accounts(limit=5)
+        assert list(range(1001, 1013)) == [account.user_id async for account in walk]
+    asked = [request.path for request in sandbox.requests]
+    assert ["/v3/reseller/accounts"] * 3 == asked
 
 
 BAD_CALLS = {

@@ -117,12 +117,29 @@ async def test_idle_connections_that_nobody_wants_are_given_up(monkeypatch):
         assert 2 == server.open_connections
         stack: Any = client._calls._attempts._sender._client
         oldest, *_ = stack._transport._idle
-        await oldest._backend.stream.aclose()
+        oldest._core.has_expired = lambda: True
         await client.get_account(3)
-        await asyncio.sleep(0)
         async with asyncio.timeout(1):
             while server.open_connections > 1:  # noqa: ASYNC110  # bounded just above
                 await asyncio.sleep(0.001)
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_ends_with_its_answer_is_not_kept():
+    """The server said so: what cannot serve another exchange does not lie about."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        head, body = good_answer("get_account", target, b"", 0).split(b"\r\n\r\n", 1)
+        writer.write(head + b"\r\nConnection: close\r\n\r\n" + body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as door:
+        url = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}/v3"
+        async with AsyncResellerClient("user", "key", base_url=url) as client:
+            assert [1, 2] == [(await client.get_account(n)).user_id for n in (1, 2)]
+            stack: Any = client._calls._attempts._sender._client
+            assert ([], set()) == (stack._transport._idle, stack._transport._busy)
 
 
 @pytest.mark.asyncio

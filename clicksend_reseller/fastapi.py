@@ -25,9 +25,12 @@ except ModuleNotFoundError as _exc:
 
 __all__ = ["ResellerDep", "add_exception_handlers", "get_reseller", "reseller_lifespan"]
 
+OutcomeURL = Callable[[errors.TransferOutcomeUnknownError], str]
+
 _logger = logging.getLogger("clicksend_reseller")
 _READS = frozenset({"get_account", "get_own_account", "list_accounts"})
 _UNUSABLE = (502, "Upstream unusable")  # why, is for our log only
+_IN_DOUBT = {Outcome.UNKNOWN: (500, "Outcome unknown"), Outcome.APPLIED: (500, "Applied")}
 # Status and title; the nearest class counts, and what is not here is a fault of our own.
 _PROBLEMS = {
     errors.BadRequestError: (422, "Value refused"),
@@ -89,11 +92,7 @@ async def get_reseller(connection: HTTPConnection) -> AsyncResellerClient:
 ResellerDep = Annotated[AsyncResellerClient, Depends(get_reseller)]
 
 
-def add_exception_handlers(
-    app: FastAPI,
-    *,
-    outcome_url: Callable[[errors.TransferOutcomeUnknownError], str] | None = None,
-) -> None:
+def add_exception_handlers(app: FastAPI, *, outcome_url: OutcomeURL | None = None) -> None:
     """Answer each `ResellerError` with problem details (RFC 9457).
 
     A write that may have been applied never gets a status that clients repeat by themselves.
@@ -123,23 +122,17 @@ def add_exception_handlers(
 
 
 def _problem(error: ResellerError) -> tuple[int, str]:
-    if error.operation not in _READS and error.outcome is Outcome.UNKNOWN:
-        return 500, "Outcome unknown"
-    if error.operation not in _READS and error.outcome is Outcome.APPLIED:
-        return 500, "Applied"
+    if error.operation not in _READS and error.outcome in _IN_DOUBT:
+        return _IN_DOUBT[error.outcome]
     known = [_PROBLEMS[cls] for cls in type(error).__mro__ if cls in _PROBLEMS]
     return known[0] if known else (500, "Internal error")
 
 
 def _body(status: int, title: str, error: ResellerError) -> dict[str, Any]:
     name, is_read = title.lower().replace(" ", "-"), error.operation in _READS
-    body: dict[str, Any] = {
-        "type": f"urn:problem-type:clicksend-reseller:{name}",
-        "title": title,
-        "status": status,
-        "detail": "Nothing was changed." if is_read else _DETAILS[error.outcome],
-        "outcome": error.outcome.value,
-    }
+    body: dict[str, Any] = {"type": f"urn:problem-type:clicksend-reseller:{name}", "title": title}
+    detail = "Nothing was changed." if is_read else _DETAILS[error.outcome]
+    body |= {"status": status, "detail": detail, "outcome": error.outcome.value}
     if isinstance(error, errors.BadRequestError):
         body["field_errors"] = error.field_errors
     if key := getattr(error, "idempotency_key", None):

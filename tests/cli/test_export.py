@@ -1,6 +1,5 @@
 """A whole list as a file that a reader loads without a hint."""
 
-import json
 import subprocess
 import threading
 from pathlib import Path
@@ -17,7 +16,6 @@ NUMBER = rounds(1_000, 100_000)
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
     """Serve many clients, with what makes a reader stumble in a late row."""
-    folder = tmp_path_factory.mktemp("crowd")
     odd = {
         "user_id": 9_000_000,
         "username": 'quo"ted, näme\nnew line',
@@ -28,11 +26,9 @@ def crowd(tmp_path_factory):
         "delivery_to": "late",
         "currency": "EUR",
     }
-    plain = [{"user_id": 1000 + n, "balance": str(n), "currency": "AUD"} for n in range(NUMBER - 1)]
-    file = folder / "accounts.json"
-    file.write_text(json.dumps([*plain, odd]))
-    with served_sandbox("--accounts", str(file)) as served:
-        yield Home(folder, served.url)
+    with served_sandbox("--accounts", str(NUMBER - 1)) as served:
+        served.add_account(**odd)
+        yield Home(tmp_path_factory.mktemp("crowd"), served.url)
 
 
 def exported(home, name, *words):

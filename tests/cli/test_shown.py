@@ -41,7 +41,7 @@ def test_a_picture_of_a_session_is_what_a_run_prints(writer, name):
 def test_the_cron_line_is_a_command():
     """With a cap, and with the percent sign that cron needs escaped."""
     page = (DOCS / "how-to" / "top-up-low-balances.md").read_text("utf-8")
-    (line,) = re.findall(r"```cron\n\S+ \S+ \S+ \S+ \S+ +(.*)\n```", page)
+    (line,) = re.findall(r"```none\n\S+ \S+ \S+ \S+ \S+ +(.*)\n```", page)
     assert r"$(date +\%F)" in line
     words = shlex.split(line.replace(r"$(date +\%F)", "2026-11-24"))
     make_app().parse_args(arranged(words[1:]), exit_on_error=False)

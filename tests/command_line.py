@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -60,6 +61,7 @@ class Home:
         streams = {name: _stream(given if name == "stdin" else "") for name in _STREAMS}
         logger = logging.getLogger("clicksend_reseller")
         before = logger.handlers, logger.level, logger.propagate
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         with (
             mock.patch.dict(os.environ, {**self.env, **more}, clear=True),
             mock.patch.multiple(sys, argv=["clicksend-reseller", *arguments], **streams),
@@ -69,6 +71,8 @@ class Home:
                 status = run(arguments)
             finally:
                 logger.handlers, logger.level, logger.propagate = before
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         return Ran(status, *(_text(streams[name]) for name in ("stdout", "stderr")))
 
     def run(self, *words, given="", **more):
@@ -79,7 +83,7 @@ class Home:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=600,
             check=False,
             cwd=self.folder,
             env={**self.env, **more},
@@ -113,6 +117,7 @@ def new_account():
     return [word for name, value in fields.items() for word in (f"--{name}", value)]
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STREAMS = ("stdin", "stdout", "stderr")
 
 

@@ -7,7 +7,15 @@ import unicodedata
 
 from clicksend_reseller.cli.statuses import EndedError, Status
 
-__all__ = ["MAX_INT", "checked_batch", "checked_key", "fault_of_currency", "fault_of_key", "number"]
+__all__ = [
+    "MAX_INT",
+    "checked_batch",
+    "checked_key",
+    "fault_of_currency",
+    "fault_of_key",
+    "number",
+    "spelled",
+]
 
 MAX_INT = 2**31 - 1  # ids and amounts are int32 on the documentation page (D)
 _LONGEST_KEY = 255
@@ -37,12 +45,18 @@ def fault_of_key(text: str) -> str:
     return f"key must be 1 to {_LONGEST_KEY} printable characters"
 
 
+def spelled(text: str) -> str:
+    """Give the one spelling of a text: an accent may be typed in two ways, and is one key."""
+    return unicodedata.normalize("NFC", text)
+
+
 def checked_key(key: str) -> str:
-    """Give a key that can be recorded.
+    """Give a key that can be recorded, in its one spelling.
 
     Raises:
         EndedError: it cannot.
     """
+    key = spelled(key)
     if fault := fault_of_key(key):
         raise EndedError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
     return key
@@ -54,10 +68,10 @@ def checked_batch(name: str) -> str:
     Raises:
         EndedError: it makes no keys.
     """
-    spelled = unicodedata.normalize("NFC", name.strip())
-    if not spelled or len(spelled) > _LONGEST_BATCH or not spelled.isprintable():
+    batch = spelled(name.strip())
+    if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
         raise EndedError(
             Status.USAGE,
             f"--batch must be 1 to {_LONGEST_BATCH} printable characters, not {name!r:.80}",
         )
-    return spelled
+    return batch

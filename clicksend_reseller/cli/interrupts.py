@@ -1,11 +1,14 @@
-"""What does Ctrl-C do while something is under way? Once: nothing new. Twice: no more waiting."""
+"""What does Ctrl-C do while something is under way? Once: nothing new. Twice: no more waiting.
+
+Afterwards only the end is left, and a late Ctrl-C must not turn its status into another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 __all__ = ["Interrupts"]
 
@@ -30,10 +33,10 @@ class Interrupts:
         self.once: asyncio.Event = asyncio.Event()
         self.twice: asyncio.Event = asyncio.Event()
         self._loop = loop
-        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._heard) for number in _SIGNALS}
+        for number in _SIGNALS:
+            signal.signal(number, self._heard)
         return self
 
     def __exit__(
@@ -42,8 +45,8 @@ class Interrupts:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self._loop.call_soon_threadsafe(self._count)

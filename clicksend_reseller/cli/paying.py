@@ -54,6 +54,7 @@ class Paying:
         self._renew_rejected = renew_rejected
         self._elsewhere: dict[str, tuple[Transfer, str | None]] = {}
         self._left: dict[str, Transfer] = {}
+        self._refuted: list[str] = []
         self._is_cut = False
         self._fault: Exception | None = None
         self._batch: Batch | None = None
@@ -168,6 +169,8 @@ class Paying:
         self._elsewhere.clear()
 
     def _record(self, transfer: Transfer, entry: JournalEntry) -> None:
+        if entry.state is TransferState.REFUTED:
+            self._refuted.append(entry.key)
         self._tally.add(transfer, word_of(entry.state))
         self._output.row(on_record(transfer, entry))
 
@@ -221,7 +224,7 @@ class Paying:
             voice.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
         if self._output.fault is not None:
             voice.error(f"the rows could not be written: {self._output.fault.strerror}")
-        voice.note(str(tally))
+        (voice.warn if tally.counts["unknown"] else voice.note)(str(tally))
         for line in self._next_steps():
             voice.note(line)
         return worst(
@@ -241,7 +244,10 @@ class Paying:
         if counts["unknown"]:
             look = command(self._session.options, "journal", "list", "--unresolved")
             steps.append(f"look at the unknown ones: {look}")
-        if counts["rejected"]:
+        if self._refuted:
+            renew = command(self._session.options, "journal", "renew", self._refuted[0])
+            steps.append(f"found not applied, to be paid after: {renew}")
+        if counts["rejected"] > len(self._refuted):
             steps.append(f"to pay the refused ones too: {again('--renew-rejected')}")
         elif counts["not_sent"] or self._tally.left:
             steps.append(f"to go on: {again()}")

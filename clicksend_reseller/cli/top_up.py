@@ -81,6 +81,7 @@ def _paid(
     rows: Sequence[Row], everywhere: Everywhere, moving: Moving, *, renew_rejected: bool
 ) -> Status:
     with Session(everywhere, journaled=True) as session:
+        session.make_up([row.transfer for row in rows])
         return pay(
             session, rows, everywhere=everywhere, moving=moving, renew_rejected=renew_rejected
         )

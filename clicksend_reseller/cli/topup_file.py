@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from clicksend_reseller import Transfer
-from clicksend_reseller.cli.amounts import MAX_INT, fault_of_currency, fault_of_key, number
+from clicksend_reseller.cli.amounts import MAX_INT, fault_of_currency, fault_of_key, number, spelled
 from clicksend_reseller.cli.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output import replaced
 
@@ -110,7 +110,7 @@ class _Reader:
         return Row(wanted, line, fields.get("note", ""))
 
     def _key(self, line: int, fields: Mapping[str, str]) -> str | None:
-        key = fields.get("key", "")
+        key = spelled(fields.get("key", ""))
         if not key and self._batch is None:
             self._faults.add(line, "there is no key and no --batch NAME to make one of")
             return None

@@ -67,6 +67,7 @@ def transfer(
     usual = RESULT_COLUMNS if everywhere.output else RESULT_COLUMNS[:-1]
     output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
     with Session(everywhere, journaled=True) as session:
+        session.make_up([wanted])
         entry = session.run(session.journal.get(wanted.idempotency_key)) if key else None
         if entry is None or entry.state is TransferState.INTENDED:
             _confirmed(session, wanted, entry, moving)

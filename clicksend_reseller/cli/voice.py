@@ -61,7 +61,7 @@ class Voice:
     @property
     def can_ask(self) -> bool:
         """A person sees what is asked and can answer."""
-        return sys.stdin.isatty() and sys.stderr.isatty()
+        return bool(sys.stdin) and sys.stdin.isatty() and sys.stderr.isatty()
 
     def note(self, text: str) -> None:
         """Say something that may be left out."""
@@ -100,6 +100,7 @@ class Voice:
             raise EndedError(Status.DECLINED, "declined: nothing was sent")
 
     def _ask(self, prompt: str) -> str | None:
+        _forget_what_was_typed()
         self.console.file.write(prompt)
         self.console.file.flush()
         return sys.stdin.readline() or None
@@ -124,7 +125,16 @@ class Voice:
             yield _Lines(self, what, total)
 
     def _print(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
+        lines = "\n".join(map(printable, text.split("\n")))
+        self.console.print(Text(lines, style=style), soft_wrap=not self.console.is_terminal)
+
+
+def _forget_what_was_typed() -> None:
+    # A "y" that was typed or pasted before the question is no answer to it.
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import termios  # noqa: PLC0415 - not on Windows
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 class _Unbroken:

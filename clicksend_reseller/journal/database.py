@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clicksend_reseller import JournalError
-from clicksend_reseller.journal.opening import BUSY_SECONDS, Opened
+from clicksend_reseller.journal.opening import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.preparing import prepare
 
 __all__ = ["Database", "failure"]
@@ -27,13 +27,14 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 
 # Longer than any wait for a lock; a step that takes longer talks to a database that is gone.
 STEP_SECONDS = 45.0
+GOODBYE_SECONDS = 10.0
 
 # An `on` that the database was configured to be more than stays more.
 _DURABLE = text(
-    "SELECT set_config('synchronous_commit', 'on', true) "
-    "WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
-)
-_PATIENT = text(f"SELECT set_config('lock_timeout', '{BUSY_SECONDS}s', true)")
+    "SELECT set_config('lock_timeout', :patience, true), "
+    "CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') THEN 'enough' "
+    "ELSE set_config('synchronous_commit', 'on', true) END"
+).bindparams(patience=f"{BUSY_SECONDS}s")
 
 
 class Database:
@@ -56,15 +57,20 @@ class Database:
         self._turn: asyncio.Lock | None = asyncio.Lock() if opened.is_sqlite else None
         self._steps: set[asyncio.Task[Any]] = set()
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
         """Run a step in a transaction that is durable when this returns.
+
+        Args:
+            work: the step.
+            durable: False where losing it in a power cut harms nobody: then PostgreSQL is left
+                to its own setting, which spares a round trip.
 
         Raises:
             JournalError: closed, on another event loop, no table, or too slow.
             SQLAlchemyError: what the database says.
         """
         await self.ready()
-        return await self._whole(self._write(work))
+        return await self._whole(self._write(work, durable=durable))
 
     async def read(self, work: Work[T]) -> T:
         """Run a step that changes nothing."""
@@ -89,7 +95,15 @@ class Database:
         if self._steps:
             await asyncio.wait(set(self._steps), timeout=STEP_SECONDS)
         if self.opened.is_ours:
-            await self.opened.engine.dispose()
+            await self._dispose()
+
+    async def _dispose(self) -> None:
+        # A driver says goodbye to its server, and one that is gone never answers.
+        disposal = asyncio.ensure_future(self.opened.engine.dispose())
+        await asyncio.wait({disposal}, timeout=GOODBYE_SECONDS)
+        if disposal.done():
+            disposal.result()
+        disposal.cancel()
 
     def _check(self) -> None:
         if self._is_closed:
@@ -122,9 +136,9 @@ class Database:
         if not task.cancelled():
             task.exception()  # the caller may be gone, and asyncio would complain
 
-    async def _write(self, work: Work[T]) -> T:
+    async def _write(self, work: Work[T], *, durable: bool) -> T:
         if self._turn is None:
-            return await self._write_postgresql(work)
+            return await self._write_postgresql(work, durable=durable)
         async with self._turn, self._sqlite_connection() as connection:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -137,18 +151,19 @@ class Database:
                 raise
             return result
 
-    async def _write_postgresql(self, work: Work[T]) -> T:
+    async def _write_postgresql(self, work: Work[T], *, durable: bool) -> T:
         async with self.opened.engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
             async with connection.begin():
-                await connection.execute(_DURABLE)
-                await connection.execute(_PATIENT)
+                if durable:
+                    await connection.execute(_DURABLE)
                 return await work(connection)
 
     async def _read(self, work: Work[T]) -> T:
         if self._turn is None:
             async with self.opened.engine.connect() as connection:
-                await connection.execution_options(isolation_level="READ COMMITTED")
+                # One question is a transaction by itself.
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
         async with self._turn_to_read(), self._sqlite_connection() as connection:
             return await work(connection)
@@ -161,11 +176,11 @@ class Database:
     @asynccontextmanager
     async def _sqlite_connection(self) -> AsyncGenerator[AsyncConnection, None]:
         async with self.opened.engine.connect() as connection:
-            # The driver would begin transactions by its own rules; here they are spelled out.
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-            # With NORMAL a power loss can undo the last commit, and then a key is sent twice.
-            await connection.exec_driver_sql(f"PRAGMA synchronous={self._synchronous}")
+            if not self.opened.is_ours:
+                # Somebody else's connections: what they are set to is looked after each time.
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                for pragma in pragmas(self._synchronous):
+                    await connection.exec_driver_sql(pragma)
             yield connection
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
 from clicksend_reseller import ConfigurationError
 
-__all__ = ["BUSY_SECONDS", "Opened", "open_engine"]
+__all__ = ["BUSY_SECONDS", "Opened", "open_engine", "pragmas"]
 
 # How long a step waits for another one's lock.
 BUSY_SECONDS = 30
@@ -72,15 +75,7 @@ def _make(url: URL) -> Opened:
     _check_database(name)
     in_memory = name == "sqlite" and _is_in_memory(url)
     try:
-        if name == "postgresql":
-            engine = create_async_engine(url, pool_pre_ping=True)
-        elif in_memory:
-            # One connection, lent to one step at a time; the pool keeps it, and with it the data.
-            engine = create_async_engine(
-                url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
-            )
-        else:
-            engine = create_async_engine(url)
+        engine = _postgresql(url) if name == "postgresql" else _sqlite(url, in_memory=in_memory)
     except (InvalidRequestError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             f"the journal cannot use {url.drivername!r}: write {name}+{_DRIVERS[name]}"
@@ -88,6 +83,37 @@ def _make(url: URL) -> Opened:
     except ModuleNotFoundError as exc:
         raise ImportError(f"{url.drivername} needs {exc.name}: pip install {exc.name}") from exc
     return Opened(engine=engine, is_ours=True, shares_connection=in_memory)
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    return create_async_engine(url, pool_pre_ping=True)
+
+
+def _sqlite(url: URL, *, in_memory: bool) -> AsyncEngine:
+    # The driver would begin transactions by its own rules; with None they are spelled out.
+    how: dict[str, Any] = {"connect_args": {"isolation_level": None}}
+    if in_memory:
+        # One connection, lent to one step at a time; the pool keeps it, and with it the data.
+        how |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+    engine = create_async_engine(url, **how)
+    event.listen(engine.sync_engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in pragmas("FULL"):
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def pragmas(synchronous: str) -> tuple[str, str]:
+    """Name what every connection to SQLite needs before it may be relied on."""
+    return (
+        f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}",
+        # With NORMAL a power loss can undo the last commit, and then a key is sent twice.
+        f"PRAGMA synchronous={synchronous}",
+    )
 
 
 def _check_database(name: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clicksend_reseller import JournalError
-from clicksend_reseller.journal.opening import BUSY_SECONDS, Opened
+from clicksend_reseller.journal.opening import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.schema import COLUMNS, table
 
 __all__ = ["prepare"]
@@ -40,11 +40,15 @@ async def prepare(opened: Opened, *, create: bool) -> str:
 
 
 async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
-    await connection.execution_options(isolation_level="AUTOCOMMIT")
-    await connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    if not opened.is_ours:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for pragma in pragmas("FULL"):
+            await connection.exec_driver_sql(pragma)
     mode = await _mode(connection)
     if opened.is_ours and mode not in {"wal", "memory"}:
         mode = await _switch_to_wal(connection)
+        if mode != "wal":
+            raise JournalError(f"this SQLite file cannot be switched to WAL, it is {mode!r}")
     if mode == "off":
         raise JournalError("this SQLite connection has journal_mode=OFF, so no commit is durable")
     # Without WAL, FULL leaves the commit itself to the folder's next sync; EXTRA does not.

@@ -216,14 +216,14 @@ class SQLJournal:
         settlement = steps.Settlement(key, round, attempt=attempt, state=state, statement=statement)
         for seconds in self._patience:
             try:
-                return await self._database.write(settlement.write)
+                return await self._database.write(settlement.write, durable=False)
             except JournalError:
                 raise
             except Exception as exc:  # noqa: BLE001 - drivers raise errors of many families
                 _logger.info("%r is not settled yet (%s), another try follows", key, exc)
                 settlement.is_repeated = True
                 await asyncio.sleep(seconds)
-        return await self._database.write(settlement.write)
+        return await self._database.write(settlement.write, durable=False)
 
     # --- what a person decides
 
@@ -368,7 +368,9 @@ class SQLJournal:
         )
         if rows:
             return to_entry(rows[-1])
-        [entry] = await self._database.write(lambda own: steps.record(own, [transfer], realm=realm))
+        [entry] = await self._database.write(
+            lambda own: steps.record(own, [transfer], realm=realm), durable=False
+        )
         return entry
 
     async def _stands_in_the_way(self, key: str, number: int, realm: str) -> JournalError:

@@ -1,18 +1,45 @@
 """What do the journal's tests share? A journal on each database, and a sandbox that counts."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
+import served_sandbox
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.sandbox import Sandbox
+from crew import Crew
+from heavy import IS_HEAVY
+from postgres_proxy import through
+
+__all__ = ["through"]  # a fixture
 
 DATABASES = ("sqlite", "asyncpg", "psycopg")
 
 
+@pytest.fixture
+def quick_path():
+    """Give a folder in memory where there is one: a kill loses nothing there either."""
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is private
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
 @pytest.fixture(params=DATABASES)
-def url(request, tmp_path):
+def url(request, quick_path):
     """Give the URL of an empty database, of each kind in turn."""
+    return _new_url(request, quick_path)
+
+
+@pytest.fixture(params=DATABASES if IS_HEAVY else ("sqlite", "asyncpg"))
+def few_urls(request, quick_path):
+    """Give the same for tests that take long: both databases, and every driver when heavy."""
+    return _new_url(request, quick_path)
+
+
+def _new_url(request, quick_path):
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/transfers.db"
+        return f"sqlite+aiosqlite:///{quick_path}/transfers.db"
     postgres = request.getfixturevalue("postgres")
     return postgres.url(postgres.new_database(), driver=request.param)
 
@@ -31,3 +58,25 @@ def opened(url):
         return SQLJournal(url, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Serve one sandbox for all tests of this folder."""
+    with served_sandbox.running() as served:
+        yield served
+
+
+@pytest.fixture
+def served(serving):
+    """Give that sandbox without any faults."""
+    serving.clear()
+    yield serving
+    serving.clear()
+
+
+@pytest.fixture(scope="session")
+def crew():
+    """Have processes at hand."""
+    with Crew() as crew:
+        yield crew

@@ -1,0 +1,176 @@
+"""How does a test run a job in a process that it may lose?
+
+A crew is one process that has everything loaded and forks a child for each job, so that a job
+costs milliseconds. Its own file is the program; a job is an async function in `journal_jobs.py`.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+class Crew:
+    """The test's end."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._number = 0
+        self._ended = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(30)
+
+    def start(self, job, **arguments):
+        """Start a job in a child of its own."""
+        self._number += 1
+        self._tell({"number": self._number, "job": job, "arguments": arguments})
+        while True:
+            said = self._hear()
+            if "pid" in said:
+                return Job(self, said["number"], said["pid"])
+
+    def run(self, job, **arguments):
+        """Run a job to its end; give what it returns, or the signal that ended it."""
+        return self.start(job, **arguments).wait()
+
+    def wait_for(self, number):
+        while number not in self._ended:
+            self._hear()
+        return self._ended.pop(number)
+
+    def has_ended(self, number):
+        assert self._process.stdout
+        while number not in self._ended and select.select([self._process.stdout], [], [], 0)[0]:
+            self._hear()
+        return number in self._ended
+
+    def _tell(self, what):
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+
+    def _hear(self):
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, "the crew is gone"
+        said = json.loads(line)
+        if "result" in said:
+            self._ended[said["number"]] = said["result"]
+        return said
+
+
+class Job:
+    """A child that does something."""
+
+    def __init__(self, crew, number, pid):
+        self.pid = pid
+        self._crew = crew
+        self._number = number
+
+    def wait(self):
+        """Give what it returns; `{"signal": 9}` where it was killed."""
+        return self._crew.wait_for(self._number)
+
+    def has_ended(self):
+        """Look without waiting."""
+        return self._crew.has_ended(self._number)
+
+    def kill(self):
+        """End it as a power cut would end it."""
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGKILL)
+
+
+# --- the other end
+
+
+def main():
+    """Fork a child for each line on stdin, and say how each ends."""
+    sys.path.insert(0, str(HERE))
+    import journal_jobs  # noqa: PLC0415 - only the crew's own process needs it
+
+    journal_jobs.warm_up()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    children: dict[int, tuple[int, int]] = {}
+    orders = b""
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _bury(children)
+        if 0 in ready:
+            read = os.read(0, 65536)
+            if not read:
+                break
+            *lines, orders = (orders + read).split(b"\n")
+            for line in lines:
+                _fork(json.loads(line), children, journal_jobs)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _fork(order, children, jobs):
+    out, result = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _do(order, result, jobs)
+    os.close(result)
+    children[pid] = (order["number"], out)
+    _say({"number": order["number"], "pid": pid})
+
+
+def _do(order, result, jobs):
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    status = 1
+    try:
+        answer = jobs.run(order["job"], order["arguments"])
+        os.write(result, json.dumps(answer).encode())
+        status = 0
+    except BaseException:  # noqa: BLE001 - shown, and the exit status tells
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _bury(children):
+    for pid in [*children]:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            number, out = children.pop(pid)
+            with os.fdopen(out) as answer:
+                words = answer.read()
+            killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            failed = {"signal": killed} if killed else {"failed": os.WEXITSTATUS(status)}
+            _say({"number": number, "result": json.loads(words) if words else failed})
+
+
+def _say(what):
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

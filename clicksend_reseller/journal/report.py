@@ -59,11 +59,9 @@ class BatchReport:
     """
 
     total: int = 0
-    counts: dict[TransferStatus, int] = attrs.field(
-        factory=lambda: dict.fromkeys(TransferStatus, 0)
-    )
-    sums: dict[TransferStatus, dict[str, int]] = attrs.field(
-        factory=lambda: {status: {} for status in TransferStatus}
+    counts: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(map(str, TransferStatus), 0))
+    sums: dict[str, dict[str, int]] = attrs.field(
+        factory=lambda: {str(status): {} for status in TransferStatus}
     )
     stopped_by: ResellerError | None = None
     stopped_because: str = ""

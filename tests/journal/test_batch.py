@@ -1,0 +1,264 @@
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from clicksend_reseller import (
+    ConfigurationError,
+    InsufficientCreditError,
+    KeyReusedError,
+    RetryPolicy,
+    Transfer,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.journal import SQLJournal, transfer_many
+from clicksend_reseller.sandbox import Sandbox
+from memory_journal import MemoryJournal
+from waiting import until
+
+AT_ONCE = RetryPolicy(base_delay=0.0)
+
+
+def transfers(number, *, first=0, client=None):
+    """Make transfers of 5 AUD, each to a client of its own unless one is named."""
+    return [
+        Transfer(
+            idempotency_key=f"k{n}",
+            client_user_id=client or 2000 + n,
+            amount=5,
+            currency="AUD",
+        )
+        for n in range(first, first + number)
+    ]
+
+
+@pytest.fixture
+def sandbox():
+    """Have 60 plain clients."""
+    return Sandbox(credit="1000", accounts=[{"user_id": 2000 + n} for n in range(60)])
+
+
+@pytest.fixture
+def journal():
+    """Keep rows in memory; the databases have tests of their own."""
+    return SQLJournal("sqlite+aiosqlite://")
+
+
+async def statuses(batch):
+    """Walk over a batch; give the status of each key."""
+    return {r.transfer.idempotency_key: r.status.value async for r in batch}
+
+
+@pytest.mark.asyncio
+async def test_a_list_is_paid_once_and_the_same_call_again_pays_nothing(sandbox, journal):
+    """Resume is the same call; receipts come from the record."""
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(20))
+        assert {"paid"} == set((await statuses(batch)).values())
+        assert "20 paid (100 AUD)" == str(batch.report)
+        again = transfer_many(client, transfers(20))
+        results = [result async for result in again]
+    assert {"already_paid"} == {result.status.value for result in results}
+    assert all(result.receipt and result.receipt.replayed for result in results)
+    assert again.report.complete
+    assert 20 == len(sandbox.ledger)
+    assert {"AUD": 100} == again.report.sums["already_paid"]
+
+
+@pytest.mark.asyncio
+async def test_an_edited_list_pays_only_what_is_new(sandbox, journal):
+    """Rows taken out are left alone; a row whose amount has changed is refused."""
+    async with journal, sandbox.client(journal=journal) as client:
+        await statuses(transfer_many(client, transfers(10)))
+        changed = Transfer(idempotency_key="k3", client_user_id=2003, amount=6, currency="AUD")
+        edited = [*transfers(3), changed, *transfers(4, first=10)]
+        results = {r.transfer.idempotency_key: r async for r in transfer_many(client, edited)}
+    assert 14 == len(sandbox.ledger)
+    assert {"paid": 4, "already_paid": 3, "not_sent": 1} == Counter(
+        result.status.value for result in results.values()
+    )
+    assert isinstance(results["k3"].error, KeyReusedError)
+
+
+@pytest.mark.asyncio
+async def test_all_that_is_wrong_is_listed_and_nothing_is_sent(sandbox, journal):
+    """Before the first row is recorded."""
+    bad = [
+        *transfers(2),
+        *transfers(1),
+        Transfer(idempotency_key="x", client_user_id=0, amount=5, currency="AUD"),
+        Transfer(idempotency_key="y", client_user_id=1, amount=-5, currency="AUD"),
+        Transfer(idempotency_key="z", client_user_id=1, amount=5, currency="aud"),
+        Transfer(idempotency_key="", client_user_id=1, amount=5, currency="AUD"),
+        "k9",
+    ]
+    async with journal, sandbox.client(journal=journal) as client:
+        with pytest.raises(ValueError, match="nothing was sent") as raised:
+            transfer_many(client, bad)
+        assert [] == [entry async for entry in journal.entries()]
+    for part in ("row 4", "row 5", "row 6", "row 7", "row 8", "'k0' comes 2 times"):
+        assert part in str(raised.value)
+    assert () == sandbox.requests
+
+
+@pytest.mark.asyncio
+async def test_two_rows_for_one_client_are_sent_one_after_the_other(sandbox, journal):
+    """Neither stands in the other's way, however many are under way at once."""
+    rows = [*transfers(6, client=2001), *transfers(6, first=6, client=2002)]
+    async with journal, sandbox.client(journal=journal) as client:
+        found = await statuses(transfer_many(client, rows, concurrency=8))
+    assert {"paid"} == set(found.values())
+    assert ([5] * 6, [5] * 6) == (sandbox.transfers_to(2001), sandbox.transfers_to(2002))
+
+
+@pytest.mark.asyncio
+async def test_a_batch_ends_early_when_the_credit_is_used_up(journal):
+    """The rest stays intended, and with more credit the same call goes on."""
+    sandbox = Sandbox(credit="52", accounts=[{"user_id": 2000 + n} for n in range(60)])
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(60), concurrency=4)
+        found = await statuses(batch)
+        assert 10 == len(sandbox.ledger) == batch.report.counts["paid"]
+        assert isinstance(batch.report.stopped_by, InsufficientCreditError)
+        assert 60 - len(found) == batch.report.remaining > 40
+        assert str(batch.report).endswith("renew_rejected=True pays the rejected ones too")
+        states = Counter([entry.state async for entry in journal.entries()])
+        assert batch.report.remaining == states[TransferState.INTENDED]
+        sandbox.world.credit = Decimal(1000)
+        assert "rejected" in (await statuses(transfer_many(client, transfers(60)))).values()
+        last = transfer_many(client, transfers(60), renew_rejected=True)
+        await statuses(last)
+        assert last.report.complete
+    assert [[5]] * 60 == [sandbox.transfers_to(2000 + n) for n in range(60)]
+
+
+@pytest.mark.asyncio
+async def test_lost_answers_in_a_row_end_a_batch_and_do_not_bar_the_next(sandbox, journal):
+    """Old unknowns are told of again, but only new ones count."""
+    sandbox.fail("lost", times=None)
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(30), concurrency=1, max_unknown=3)
+        assert ["unknown"] * 3 == list((await statuses(batch)).values())
+        assert (27, "3 answers in a row were lost") == (
+            batch.report.remaining,
+            batch.report.stopped_because,
+        )
+        sandbox.clear_faults()
+        again = transfer_many(client, transfers(30), concurrency=1, max_unknown=1)
+        found = Counter((await statuses(again)).values())
+    assert {"unknown": 3, "paid": 27} == found
+    assert 30 == len(sandbox.ledger)
+
+
+@pytest.mark.asyncio
+async def test_wrong_credentials_end_a_batch_at_once(sandbox, journal):
+    """Every further row would be refused as well."""
+    sandbox.fail("error", times=None, status=401, response_code="UNAUTHORIZED")
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(30), concurrency=1)
+        assert ["rejected"] == list((await statuses(batch)).values())
+    assert 29 == batch.report.remaining
+
+
+@pytest.mark.asyncio
+async def test_a_break_starts_nothing_more_and_closing_waits_for_what_is_in_flight(
+    sandbox, journal
+):
+    """Each row that was started is settled, and each that was not stays intended."""
+    async with journal, sandbox.client(journal=journal) as client:
+        async with transfer_many(client, transfers(30), concurrency=4) as batch:
+            async for _ in batch:
+                break
+        states = Counter([entry.state async for entry in journal.entries()])
+        counted = sum(batch.report.counts.values())
+    assert {TransferState.CONFIRMED: counted, TransferState.INTENDED: 30 - counted} == states
+    assert 1 <= counted <= 4
+    assert counted == len(sandbox.ledger)
+
+
+@pytest.mark.asyncio
+async def test_stopping_gives_the_results_that_are_in_flight(sandbox, journal):
+    """Ctrl-C: no new rows, then the answers that are awaited."""
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(30), concurrency=4)
+        seen = 0
+        async for _ in batch:
+            seen += 1
+            batch.stop()
+    assert seen == sum(batch.report.counts.values()) == len(sandbox.ledger)
+    assert seen <= 4
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_batch_leaves_no_row_in_doubt(sandbox, journal):
+    """What had left runs to its end and is settled when the client is closed."""
+    async with journal:
+        async with sandbox.client(journal=journal) as client:
+
+            async def walk():
+                async for _ in transfer_many(client, transfers(30), concurrency=4):
+                    pass
+
+            task = asyncio.create_task(walk())
+            await until(lambda: len(sandbox.ledger) >= 5)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        states = Counter([entry.state async for entry in journal.entries()])
+    assert len(sandbox.ledger) == states[TransferState.CONFIRMED]
+    assert {TransferState.CONFIRMED, TransferState.INTENDED, TransferState.REJECTED} >= set(states)
+
+
+@pytest.mark.asyncio
+async def test_an_outbox_is_paid_by_the_same_call(sandbox, journal):
+    """What was put in by `intend()` is pending until it is paid; a direct call's row is not."""
+    async with journal, sandbox.client(journal=journal) as client:
+        for transfer in transfers(5):
+            await journal.intend(transfer)
+        await journal.intend(*transfers(1, first=9), realm=client.realm)
+        assert 5 == len([each async for each in journal.pending()])
+        batch = transfer_many(client, journal.pending())
+        assert {"paid"} == set((await statuses(batch)).values())
+        assert [] == [each async for each in journal.pending()]
+    assert 5 == len(sandbox.ledger)
+
+
+@pytest.mark.asyncio
+async def test_another_open_transfer_to_the_client_is_elsewhere(sandbox, journal):
+    """It is named in the error."""
+    sandbox.fail("lost")
+    async with journal, sandbox.client(journal=journal) as client:
+        rows = transfers(2, client=2001)
+        results = [result async for result in transfer_many(client, rows)]
+    assert ["unknown", "elsewhere"] == [result.status.value for result in results]
+    assert isinstance(results[1].error, UnsettledTransferError)
+    assert "'k0'" in str(results[1].error)
+
+
+@pytest.mark.asyncio
+async def test_a_journal_of_three_methods_will_do(sandbox):
+    """The protocol is all that a batch needs, unless it shall renew."""
+    journal = MemoryJournal()
+    async with sandbox.client(journal=journal) as client:
+        found = await statuses(transfer_many(client, transfers(3)))
+    assert {"paid"} == set(found.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"concurrency": 0}, ValueError),
+        ({"max_unknown": True}, ValueError),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(sandbox, journal, options, error):
+    """Before anything is recorded."""
+    with pytest.raises(error):
+        transfer_many(sandbox.client(journal=journal), [], **options)
+
+
+def test_a_client_without_a_journal_cannot_pay_a_list(sandbox):
+    """Nobody would remember what was paid."""
+    with pytest.raises(ConfigurationError, match="needs a client with a journal"):
+        transfer_many(sandbox.client(), [])

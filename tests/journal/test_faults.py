@@ -1,0 +1,245 @@
+"""What if the journal itself fails? Nothing is sent without a durable `sent`."""
+
+import asyncio
+import signal
+import sqlite3
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+import postgres as postgres_module
+from clicksend_reseller import (
+    JournalError,
+    ResellerError,
+    Transfer,
+    TransferOutcomeUnknownError,
+    TransferReceipt,
+    TransferState,
+)
+from clicksend_reseller.journal import SQLJournal, opening, transfer_many
+from clicksend_reseller.journal.schema import metadata
+
+SENT, CONFIRMED, INTENDED = TransferState.SENT, TransferState.CONFIRMED, TransferState.INTENDED
+
+
+class Failing:
+    """Lets the n-th COMMIT on an engine fail, as a full or broken disk does."""
+
+    def __init__(self, engine, failing):
+        self.seen = 0
+        self._failing = failing
+        event.listen(engine.sync_engine, "before_cursor_execute", self)
+
+    def __call__(self, _conn, _cursor, statement, *_):
+        if statement == "COMMIT":
+            self.seen += 1
+            if self.seen in self._failing:
+                raise OperationalError(statement, {}, sqlite3.OperationalError("disk I/O error"))
+
+
+async def outcome(client, key, client_user_id):
+    """Make the transfer; give the receipt or the error."""
+    try:
+        return await client.transfer_credit(client_user_id, 5, "AUD", idempotency_key=key)
+    except ResellerError as error:
+        return error
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "case",
+    [(1, JournalError, None, 0), (2, JournalError, INTENDED, 0), (3, TransferReceipt, SENT, 1)],
+)
+async def test_a_commit_that_fails(tmp_path, served, caplog, case):
+    """Before the claim is durable nothing is sent; after APPLIED the receipt is given."""
+    commit, kind, state, applied = case
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    key, client_user_id = uuid.uuid4().hex, served.new_client()
+    async with (
+        SQLJournal(engine, create=True) as journal,
+        served.client(journal=journal) as client,
+    ):
+        Failing(engine, {commit})
+        ended = await outcome(client, key, client_user_id)
+        entry = await journal.get(key)
+    await engine.dispose()
+    assert kind is type(ended)
+    assert state is (entry and entry.state)
+    assert applied == served.applied_to(client_user_id)
+    assert ("could not record it" in caplog.text) == (commit == 3)
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_sends_nothing(tmp_path, served):
+    """SQLite's own limit of pages is as good as a full disk: every write says so."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    state = {"pages": 2**30}
+    event.listen(
+        engine.sync_engine,
+        "checkout",
+        lambda connection, *_: connection.execute(f"PRAGMA max_page_count={state['pages']}"),
+    )
+    async with (
+        SQLJournal(engine, create=True) as journal,
+        served.client(journal=journal) as client,
+    ):
+        filler = [
+            Transfer(idempotency_key=f"f{n:0200}", client_user_id=1, amount=1, currency="AUD")
+            for n in range(50)
+        ]
+        await journal.intend_all(filler, realm="elsewhere")
+        state["pages"] = 1
+        clients = served.new_clients(40)
+        ended = [await outcome(client, f"{n:0200}-{uuid.uuid4().hex}", n) for n in clients]
+        applied = served.applied()
+        for client_user_id, result in zip(clients, ended, strict=True):
+            if isinstance(result, JournalError):
+                assert 0 == applied[client_user_id]
+        durable = {each.client_user_id async for each in journal.entries() if each.sent_at}
+    await engine.dispose()
+    assert any(isinstance(result, JournalError) and "full" in str(result) for result in ended)
+    assert {n for n in clients if applied[n]} <= durable
+
+
+@pytest.mark.asyncio
+async def test_a_locked_file_sends_nothing(tmp_path, served, monkeypatch):
+    """Another program holds the lock for longer than we wait."""
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0)
+    path, client_user_id = tmp_path / "transfers.db", served.new_client()
+    async with (
+        SQLJournal(f"sqlite+aiosqlite:///{path}") as journal,
+        served.client(journal=journal) as client,
+    ):
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        assert isinstance(await outcome(client, "k1", client_user_id), JournalError)
+        assert 0 == served.applied_to(client_user_id)
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert isinstance(await outcome(client, "k1", client_user_id), TransferReceipt)
+    assert 1 == served.applied_to(client_user_id)
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_file_sends_nothing(tmp_path, served):
+    """Nothing can be claimed in it."""
+    path, client_user_id = tmp_path / "transfers.db", served.new_client()
+    async with SQLJournal(f"sqlite+aiosqlite:///{path}"):
+        pass
+    url = f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true"
+    async with SQLJournal(url, create=False) as journal, served.client(journal=journal) as client:
+        error = await outcome(client, "k1", client_user_id)
+    assert isinstance(error, JournalError)
+    assert 0 == served.applied_to(client_user_id)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_restarted_in_mid_batch(served):
+    """Every row ends as the ledger says, or is listed; no row is sent without being on record."""
+    clients = served.new_clients(60)
+    rows = [
+        Transfer(idempotency_key=f"r{n}", client_user_id=n, amount=5, currency="AUD")
+        for n in clients
+    ]
+    with postgres_module.running() as server:
+        async with (
+            SQLJournal(server.url(server.new_database())) as journal,
+            served.client(journal=journal) as client,
+        ):
+            seen = 0
+            async for _ in transfer_many(client, rows, max_unknown=10**6):
+                seen += 1
+                if seen == 15:
+                    await asyncio.to_thread(server.restart, how=signal.SIGQUIT)
+            for _ in range(2):
+                async for _ in transfer_many(client, rows, renew_rejected=True, max_unknown=10**6):
+                    pass
+            newest = {each.client_user_id: each.state async for each in journal.entries()}
+    applied = served.applied()
+    assert 1 >= max(applied[n] for n in clients)
+    assert set(clients) == set(newest)
+    assert {CONFIRMED, SENT, TransferState.UNKNOWN} >= set(newest.values())
+    assert all(applied[n] == 1 for n in clients if newest[n] is CONFIRMED)
+
+
+@pytest.mark.asyncio
+async def test_a_decision_that_came_first_stands_and_the_answer_is_kept(opened, caplog):
+    """Both words are in the log; the state is the person's, the answer is in the note."""
+    async with opened() as journal:
+        transfer = Transfer(idempotency_key="k1", client_user_id=1, amount=5, currency="AUD")
+        await journal.intend(transfer, realm="r")
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
+        assert await journal.settle("k1", 1, "a", TransferState.UNKNOWN)
+        await journal.resolve("k1", applied=False, by="ann", note="not seen")
+        assert not await journal.settle("k1", 1, "a", CONFIRMED, status_code=200)
+        entry = await journal.get("k1")
+    assert entry is not None
+    assert (TransferState.REFUTED, "ann") == (entry.state, entry.by)
+    assert entry.note == "not seen; the answer came after the decision and says 'confirmed'"
+    words = "was resolved as 'refuted' by 'ann', and its answer says 'confirmed'"
+    assert [f"the transfer with key 'k1' {words}"] == caplog.messages
+
+
+@pytest.mark.asyncio
+async def test_odd_words_of_the_api_are_kept_as_far_as_they_can_be(opened):
+    """A NUL or half a character in a message must not leave the row `sent`."""
+    async with opened() as journal:
+        transfer = Transfer(idempotency_key="k1", client_user_id=1, amount=5, currency="AUD")
+        await journal.intend(transfer, realm="r")
+        await journal.claim("k1", 1, realm="r", attempt="a")
+        odd = "no\0 \ud800 way" + "x" * 10_000
+        assert await journal.settle("k1", 1, "a", TransferState.REJECTED, response_msg=odd)
+        entry = await journal.get("k1")
+    assert entry is not None
+    assert entry.response_msg
+    assert entry.response_msg.startswith("no� ? way")
+    assert 2000 == len(entry.response_msg)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("joins", ["connection", "session"])
+async def test_an_outbox_row_shares_the_fate_of_the_transaction(url, served, joins):
+    """Rolled back it leaves nothing to pay; committed it is paid once."""
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    clients = served.new_clients(2)
+    kept, dropped = (
+        Transfer(idempotency_key=uuid.uuid4().hex, client_user_id=n, amount=5, currency="AUD")
+        for n in clients
+    )
+    make = engine.connect if joins == "connection" else lambda: AsyncSession(engine)
+    async with SQLJournal(engine) as journal, served.client(journal=journal) as client:
+        for transfer, end in ((kept, "commit"), (dropped, "rollback")):
+            async with make() as own:
+                await journal.intend(transfer, connection=own)
+                await getattr(own, end)()
+        for _ in range(2):
+            async for _ in transfer_many(client, journal.pending()):
+                pass
+        assert None is await journal.get(dropped.idempotency_key)
+    await engine.dispose()
+    applied = served.applied()
+    assert [1, 0] == [applied[n] for n in clients]
+
+
+@pytest.mark.asyncio
+async def test_what_a_backup_calls_intended_is_held(opened, served):
+    """Nothing of it is sent before a person has looked; a later row is not touched."""
+    key, client_user_id = uuid.uuid4().hex, served.new_client()
+    row = Transfer(idempotency_key=key, client_user_id=client_user_id, amount=5, currency="AUD")
+    async with opened() as journal, served.client(journal=journal) as client:
+        await journal.intend(row)
+        await asyncio.sleep(0.01)
+        assert 1 == await journal.hold(datetime.now(UTC), by="ann", note="restored")
+        error = await outcome(client, key, client_user_id)
+        assert isinstance(error, TransferOutcomeUnknownError)
+        assert [key] == [entry.key async for entry in journal.unresolved()]
+        await journal.resolve(key, applied=False, by="ann", note="not in the dashboard")
+        await journal.renew(key, by="ann", note="pay it")
+        assert isinstance(await outcome(client, key, client_user_id), TransferReceipt)
+    assert 1 == served.applied_to(client_user_id)

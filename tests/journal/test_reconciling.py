@@ -1,0 +1,159 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import attrs
+import pytest
+
+from clicksend_reseller import (
+    JournalEntry,
+    JournalError,
+    TransferOutcomeUnknownError,
+    TransferState,
+)
+from clicksend_reseller.journal import Assumptions, SQLJournal, Verdict, reconcile_transfer
+from clicksend_reseller.sandbox import Sandbox
+
+ALL = Assumptions(exclusive=True, same_currency=True, max_spend=0, quiet_for=0.001)
+
+
+@pytest.fixture
+def sandbox():
+    """Have one client with 50 AUD."""
+    return Sandbox(accounts=[{"user_id": 2000, "balance": "50", "currency": "AUD"}])
+
+
+@pytest.fixture
+def journal():
+    """Keep rows in memory."""
+    return SQLJournal("sqlite+aiosqlite://")
+
+
+async def lose(client, key="k1"):
+    """Lose the answer to a transfer of 5 AUD; give the error."""
+    with pytest.raises(TransferOutcomeUnknownError) as raised:
+        await client.transfer_credit(2000, 5, "AUD", idempotency_key=key)
+    return raised.value
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("applied", "verdict"), [(True, Verdict.APPLIED), (False, Verdict.NOT_APPLIED)]
+)
+async def test_a_lost_answer_is_judged_by_balances(sandbox, journal, applied, verdict):
+    """It reads, and neither writes nor sends."""
+    sandbox.fail("lost", applied=applied)
+    async with journal, sandbox.client(journal=journal) as client:
+        error = await lose(client)
+        before = await journal.get("k1")
+        found = await reconcile_transfer(client, error, ALL, before=Decimal(50))
+        assert before is not None
+        same = await reconcile_transfer(client, before, ALL, before=50)
+        assert before == await journal.get("k1")
+    assert (verdict, Decimal(50), Decimal(55 if applied else 50)) == (
+        found.verdict,
+        found.before,
+        found.after,
+    )
+    assert found.reasons == same.reasons
+    assert ["transfer_credit", "get_account", "get_account"] == [
+        request.operation for request in sandbox.requests
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_reconciliation_prints_all_it_rests_on(sandbox, journal):
+    """Verdict, balances, times, each assumption and the reason."""
+    sandbox.fail("lost")
+    async with journal, sandbox.client(journal=journal) as client:
+        text = str(await reconcile_transfer(client, await lose(client), ALL, before=50))
+    for part in (
+        "5 AUD to client 2000 under the key 'k1': applied",
+        "balance before: 50",
+        "balance after:  55",
+        "exclusive=True, same_currency=True, max_spend=0, quiet_for=0.001",
+        "because without it a change of 5",
+    ):
+        assert part in text
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_assumed_by_default(sandbox, journal):
+    """And without a balance before there is nothing to compare."""
+    sandbox.fail("lost")
+    async with journal, sandbox.client(journal=journal) as client:
+        error = await lose(client)
+        for before in (None, Decimal(50)):
+            found = await reconcile_transfer(client, error, before=before)
+            assert Verdict.INCONCLUSIVE is found.verdict
+        unread = await reconcile_transfer(client, error, ALL)
+    assert "nobody read the balance before the transfer: pass before=" in str(unread)
+
+
+@pytest.mark.asyncio
+async def test_what_is_known_to_be_wrong_is_not_assumed():
+    """The account's currency and the journal's other transfers are looked at."""
+    account = {"user_id": 2000, "balance": "50", "currency": "USD"}
+    sandbox = Sandbox(accounts=[account])
+    sandbox.fail("lost", applied=False)
+    async with (
+        SQLJournal("sqlite+aiosqlite://", one_open_per_client=False) as journal,
+        sandbox.client(journal=journal) as client,
+    ):
+        error = await lose(client)
+        foreign = await reconcile_transfer(client, error, ALL, before=50)
+        await client.transfer_credit(2000, 5, "USD", idempotency_key="k2")
+        shared = await reconcile_transfer(client, error, ALL, before=50)
+    assert "same_currency is not so: the account is in USD" in foreign.reasons
+    assert Verdict.INCONCLUSIVE is foreign.verdict
+    assert "another transfer to this client, 'k2'" in shared.reasons[0]
+    assert Verdict.INCONCLUSIVE is shared.verdict
+
+
+def entry(**changes):
+    """Make the row of a transfer whose fate is unknown."""
+    sent = datetime.now(UTC) - timedelta(seconds=100)
+    made = JournalEntry(
+        key="k1",
+        client_user_id=2000,
+        amount=5,
+        currency="AUD",
+        state=TransferState.UNKNOWN,
+        balance_before=Decimal(50),
+        sent_at=sent,
+    )
+    return attrs.evolve(made, **changes)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("changes", "quiet_for", "verdict"),
+    [
+        ({}, 60.0, Verdict.NOT_APPLIED),
+        ({}, 200.0, Verdict.INCONCLUSIVE),
+        ({"state": TransferState.SENT}, 60.0, Verdict.INCONCLUSIVE),
+        ({"sent_at": None}, 60.0, Verdict.INCONCLUSIVE),
+    ],
+)
+async def test_not_applied_needs_time_to_have_passed(sandbox, changes, quiet_for, verdict):
+    """A request may arrive late, and an attempt may be alive for 150 s."""
+    async with sandbox.client() as client:
+        assume = attrs.evolve(ALL, quiet_for=quiet_for)
+        found = await reconcile_transfer(client, entry(**changes), assume)
+    assert verdict is found.verdict
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (entry(realm="https://rest.clicksend.com/v3 as ann"), JournalError),
+        (entry(state=TransferState.INTENDED), ValueError),
+        ("k1", TypeError),
+    ],
+)
+async def test_what_cannot_be_judged_is_refused(sandbox, given, error):
+    """Before the account is read: balances of another realm say nothing."""
+    async with sandbox.client() as client:
+        with pytest.raises(error):
+            await reconcile_transfer(client, given, ALL)
+    assert () == sandbox.requests

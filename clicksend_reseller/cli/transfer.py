@@ -69,13 +69,16 @@ def transfer(
     with Session(everywhere, journaled=True) as session:
         session.make_up([wanted])
         entry = session.run(session.journal.get(wanted.idempotency_key)) if key else None
+        account = None
         if entry is None or entry.state is TransferState.INTENDED:
-            _confirmed(session, wanted, entry, moving)
+            account = _confirmed(session, wanted, entry, moving)
         if moving.dry_run:
             session.voice.note("a dry run: nothing was sent")
             return Status.DONE
         if key is None:
             _say_key(session, wanted)
+        if account is not None:
+            _keep_balance(session, wanted, account)
         return _sent(session, output, wanted, allow_negative=allow_negative)
 
 
@@ -99,14 +102,15 @@ def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
 
 def _confirmed(
     session: Session, wanted: Transfer, entry: JournalEntry | None, moving: Moving
-) -> None:
+) -> Account | None:
     if entry is not None and not is_for(entry, wanted, session.client.realm):
-        return  # the journal refuses it by itself
+        return None  # the journal refuses it by itself
     account = session.run(session.client.get_account(wanted.client_user_id))
     seen = session.run(twins(session.journal, [wanted], session.client.realm))
     _show(session, wanted, account, seen)
     if not moving.yes and not moving.dry_run:
         session.voice.confirm("Send it?")
+    return account
 
 
 def _show(
@@ -137,6 +141,13 @@ def _show(
 def _say_key(session: Session, wanted: Transfer) -> None:
     key = wanted.idempotency_key
     session.voice.warn(f"key {key}; if this is interrupted, run again with --key {key}")
+
+
+def _keep_balance(session: Session, wanted: Transfer, account: Account) -> None:
+    """Put the balance that was shown beside the transfer, for `journal reconcile` to compare."""
+    journal = session.journal
+    session.run(journal.intend(wanted, realm=session.client.realm))
+    session.run(journal.note_balance(wanted.idempotency_key, account.balance))
 
 
 def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:

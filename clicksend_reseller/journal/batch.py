@@ -273,7 +273,7 @@ class _Run:
         if row.is_same and row.state is TransferState.CONFIRMED:
             return _paid(transfer, _recorded_receipt(transfer))
         try:
-            if self.renew_rejected and row.state is TransferState.REJECTED:
+            if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
                 await self._renew(transfer.idempotency_key)
             receipt = await self.client.transfer_credit(
                 transfer.client_user_id,

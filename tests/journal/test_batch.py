@@ -2,6 +2,7 @@ import asyncio
 from collections import Counter
 from decimal import Decimal
 
+import attrs
 import pytest
 
 from clicksend_reseller import (
@@ -262,3 +263,18 @@ def test_a_client_without_a_journal_cannot_pay_a_list(sandbox):
     """Nobody would remember what was paid."""
     with pytest.raises(ConfigurationError, match="needs a client with a journal"):
         transfer_many(sandbox.client(), [])
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
+    """The round that would be opened is of the old amount, and nobody asked for that one."""
+    sandbox.fail("error", status=400, response_code="INSUFFICIENT_CREDIT")
+    async with journal, sandbox.client(journal=journal) as client:
+        await statuses(transfer_many(client, transfers(1)))
+        edited = [attrs.evolve(transfers(1)[0], amount=7)]
+        results = [r async for r in transfer_many(client, edited, renew_rejected=True)]
+        assert isinstance(results[0].error, KeyReusedError)
+        entry = await journal.get("k0")
+    assert entry is not None
+    assert [TransferState.REJECTED] == [each.state for each in entry.rounds]
+    assert () == sandbox.ledger

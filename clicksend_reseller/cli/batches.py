@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import attrs
 
-from clicksend_reseller import Account, JournalEntry, TransferState
+from clicksend_reseller import Account, JournalEntry, ResellerError, TransferState
 from clicksend_reseller.cli.options import Everywhere, Moving
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.paying import Paying
@@ -42,6 +43,16 @@ class Plan:
         for row in self.due:
             sums[row.transfer.currency] += row.transfer.amount
         return sums
+
+    @property
+    def unknown(self) -> int:
+        """Count the rows that may or may not have been paid."""
+        return self.count(TransferState.SENT, TransferState.UNKNOWN)
+
+    @property
+    def status(self) -> Status:
+        """What the list makes of the status of a run that sends nothing."""
+        return Status.UNKNOWN if self.unknown else Status.DONE
 
     def count(self, *states: TransferState) -> int:
         """Count the rows that the journal has in these states."""
@@ -85,16 +96,35 @@ def pay(
     """
     output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
     plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
+    with _unknown_first(plan):
+        _ask(session, plan, moving, finds_twins=finds_twins)
+        if moving.dry_run:
+            return _rehearsed(session, output, plan)
+    paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
+    return paying.all([row.transfer for row in plan.due], plan.settled)
+
+
+@contextlib.contextmanager
+def _unknown_first(plan: Plan) -> Generator[None]:
+    """Let no other end hide that rows of the list are unknown."""
+    try:
+        yield
+    except (EndedError, ResellerError, KeyboardInterrupt) as exc:
+        if not plan.unknown:
+            raise
+        why = exc.message if isinstance(exc, EndedError) else str(exc) or "interrupted"
+        raise EndedError(
+            Status.UNKNOWN, f"{why}; {plan.unknown} rows of the list have no known outcome"
+        ) from None
+
+
+def _ask(session: Session, plan: Plan, moving: Moving, *, finds_twins: bool) -> None:
     credit = session.run(_credit(session)) if plan.due else None
     seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
     _show(session, plan, credit, seen)
     _check_total(plan, moving)
-    if moving.dry_run:
-        return _rehearsed(session, output, plan)
-    if plan.due and not moving.yes:
+    if plan.due and not moving.yes and not moving.dry_run:
         session.voice.confirm(f"Send {_in_words(plan)}?")
-    paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
-    return paying.all([row.transfer for row in plan.due], plan.settled)
 
 
 async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool) -> Plan:
@@ -162,8 +192,8 @@ def _show(
         ("rows", f"{rows}, {plan.count(TransferState.CONFIRMED)} of them already paid"),
         ("to pay now", _in_words(plan)),
     ]
-    if unknown := plan.count(TransferState.SENT, TransferState.UNKNOWN):
-        lines.append(("unknown", f"{unknown}: not sent again; see journal list --unresolved"))
+    if plan.unknown:
+        lines.append(("unknown", f"{plan.unknown}: not sent again; see journal list --unresolved"))
     if refused := plan.count(TransferState.REJECTED, TransferState.REFUTED):
         lines.append(("refused before", f"{refused}: not sent again without --renew-rejected"))
     if credit is not None:
@@ -214,4 +244,4 @@ def _rehearsed(session: Session, output: Output, plan: Plan) -> Status:
         output.row(on_record(row.transfer, entry))
     output.end()
     session.voice.note("a dry run: nothing was sent")
-    return Status.DONE
+    return plan.status

@@ -111,9 +111,11 @@ def _tell(voice: Voice, proposal: Proposal) -> None:
 
 
 def _written(session: Session, path: Path, proposal: Proposal) -> Status:
-    due = session.run(planned(session, proposal.rows, renew_rejected=False)).due
-    write_plan(path, due)
-    session.voice.note(f"{len(due)} rows planned in {path}, nothing was sent")
+    found = session.run(planned(session, proposal.rows, renew_rejected=False))
+    write_plan(path, found.due)
+    if found.unknown:
+        session.voice.warn(f"{found.unknown} rows of the batch have no known outcome: look first")
+    session.voice.note(f"{len(found.due)} rows planned in {path}, nothing was sent")
     paying = command(session.options, "top-up", "--from", str(path))
     session.voice.note(f"to pay them: {paying}")
-    return Status.DONE if proposal.is_complete else Status.PARTLY
+    return worst([found.status, Status.DONE if proposal.is_complete else Status.PARTLY])

@@ -282,3 +282,85 @@ def test_a_journal_that_cannot_be_written_sends_nothing(live, served):
     run = live.call("transfer", 1001, 5, "AUD", "--yes", "--journal", broken)
     assert (1, []) == (run.status, served.ledger)
     assert "Traceback" not in run.err
+
+
+def test_one_key_has_one_spelling(live, served):
+    """An accent that is typed in two ways, as two editors do, pays once."""
+    ids = clients(served, 1)
+    composed, apart = "\u00dcberweisung", "U\u0308berweisung"
+    for name in (composed, apart):
+        run = live.call("top-up", "--from", written(live, ids), "--batch", name, *CAP)
+        assert 0 == run.status
+    for n, name in enumerate((composed, apart)):
+        file = live.folder / f"keys-{n}.csv"
+        file.write_text(f"{HEADER},key\n{ids[0]},1,AUD,{name}/{ids[0]}\n", "utf-8")
+        assert 0 == live.call("top-up", "--from", file, *CAP).status
+    assert 1 == len(served.ledger)
+
+
+def test_a_plan_edited_by_hand_pays_what_it_says_or_nothing(live, served):
+    """A paid row with another amount or another client is refused; a row taken out is not paid."""
+    plan = live.folder / "plan.csv"
+    assert (
+        0 == live.call("top-up", "--below", 10, "--to", 50, "--batch", "b", "--plan", plan).status
+    )
+    header, *rows = plan.read_text().splitlines()
+    plan.write_text("\n".join([header, rows[0]]))
+    assert 0 == live.call("top-up", "--from", plan, *CAP).status
+    assert 1 == len(served.ledger)
+    for edited in (rows[0].replace(",54,", ",55,"), rows[0].replace("1005,54", "1001,54")):
+        plan.write_text("\n".join([header, edited, *rows[1:]]))
+        assert 2 == live.call("top-up", "--from", plan, *CAP).status
+    assert 1 == len(served.ledger)
+    plan.write_text("\n".join([header, *rows]))
+    assert 0 == live.call("top-up", "--from", plan, *CAP).status
+    assert 3 == len(served.ledger)
+
+
+def test_a_rehearsal_of_a_list_knows_its_clients(live, served):
+    """All rows are paid in a world of their own, whoever they are and however much."""
+    file = written(live, [1001, 555_000, 555_001], amount=700)
+    run = live.call("top-up", "--from", file, "--batch", "june", *CAP, "--sandbox")
+    assert (0, []) == (run.status, served.ledger)
+    assert "3 rows: 3 paid (2100 AUD)" == last_line(run)
+
+
+def test_a_refuted_row_is_renewed_by_a_person_only(live, served):
+    """--renew-rejected is about what the API refused; the hint says how."""
+    words = ("top-up", "--from", written(live, [1011]), "--batch", "june", *CAP)
+    assert 6 == live.call(*words).status
+    assert 0 == live.call("journal", "resolve", "june/1011", "--not-applied", "--note", "x").status
+    run = live.call(*words, "--renew-rejected")
+    assert (5, 1) == (run.status, len(served.ledger))
+    assert "clicksend-reseller journal renew june/1011" in last_line(run)
+
+
+def test_an_unknown_row_is_told_though_nothing_else_works(live, served):
+    """The API refuses, nobody answers, the cap is too low: a row was unknown, so it is 6."""
+    words = ("top-up", "--from", written(live, [1011]), "--batch", "june", *CAP)
+    assert 6 == live.call(*words).status
+    file = written(live, [1011, 1001])
+    served.fail("error", operation="get_own_account", status=401)
+    assert 6 == live.call("top-up", "--from", file, "--batch", "june", *CAP).status
+    assert 6 == live.call("top-up", "--from", file, "--batch", "june").status
+    assert 6 == live.call("top-up", "--from", file, "--batch", "june", "--dry-run").status
+    assert (
+        6
+        == live.call("top-up", "--from", file, "--batch", "june", "--yes", "--max-total", 0).status
+    )
+    served.fail("error", operation="transfer_credit", status=401, response_code="UNAUTHORIZED")
+    assert 6 == live.call("top-up", "--from", file, "--batch", "june", *CAP).status
+
+
+def test_closed_streams_do_not_reach_the_journal(live, served):
+    """`>&- 2>&- <&-`: the money is settled, and the journal's file is a database."""
+    file = written(live, clients(served, 2))
+    command = f"{' '.join(COMMAND)} top-up --from {file} --batch june {' '.join(CAP)}"
+    done = subprocess.run(
+        [program("bash"), "-c", f"{command} >&- 2>&- <&-"],
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert (0, 2) == (done.returncode, len(served.ledger))
+    assert "[]\n" == live.call("journal", "list", "--unresolved", "-o", "json").out

@@ -243,3 +243,49 @@ def test_a_name_cannot_drive_the_terminal(terminal, served):
     assert "\x1b]0" not in child.before
     assert "\x1b[2J" not in child.before
     assert "[red]x[/red]" in child.before
+
+
+def test_what_was_typed_before_the_question_is_no_answer(terminal, served):
+    """A pasted "y" that waited in the terminal sends nothing."""
+    child = terminal(*TRANSFER)
+    child.send("y\r")
+    child.expect(r"Send it\? \[y/N\] ")
+    child.timeout = 1
+    with pytest.raises(pexpect.TIMEOUT):
+        child.expect(pexpect.EOF)
+    child.timeout = 20
+    child.send("\r")
+    assert (3, []) == (ended(child)[0], served.paid)
+
+
+def test_one_transfer_is_awaited_through_a_ctrl_c(terminal, served):
+    """130, paid and said so; a second Ctrl-C leaves it unknown and says how to look."""
+    served.fail("slow", operation="transfer_credit", seconds=2, times=None)
+    child = terminal(*TRANSFER, "--yes")
+    wait_for_requests(served, 1)
+    child.sendintr()
+    child.expect("waiting for 1 answer, at most 20 s")
+    status, said = ended(child)
+    assert (130, [(1001, "12.000000")]) == (status, served.paid)
+    assert "62.000000" in said
+    child = terminal("transfer", 1002, 5, "USD", "--key", "invoice-8", "--yes")
+    wait_for_requests(served, 2)
+    child.sendintr()
+    child.expect("waiting for 1 answer")
+    child.sendintr()
+    status, said = ended(child)
+    assert 6 == status
+    assert "clicksend-reseller journal reconcile invoice-8" in said
+
+
+def test_a_password_is_asked_for_twice_and_not_shown(terminal):
+    """At a prompt without echo; two that differ send nothing."""
+    for second, expected in (("hunter2", 0), ("other", 3)):
+        child = terminal("accounts", "update", 1001, "--account-name", "New")
+        child.expect("password of plain: ")
+        child.send("hunter2\r")
+        child.expect("the same again: ")
+        child.send(f"{second}\r")
+        status, said = ended(child)
+        assert expected == status
+        assert "hunter2" not in said

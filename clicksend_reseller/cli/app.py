@@ -142,11 +142,13 @@ def _usage_error(error: CycloptsError) -> Text:
 
 
 def _flushed(status: Status) -> int:
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            let_go(sys.stdout.fileno())
+    """Flush what was said; Python itself would leave with 120 where nobody hears it."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                let_go(number)
     return int(status)
 
 

@@ -364,3 +364,23 @@ def test_closed_streams_do_not_reach_the_journal(live, served):
     )
     assert (0, 2) == (done.returncode, len(served.ledger))
     assert "[]\n" == live.call("journal", "list", "--unresolved", "-o", "json").out
+
+
+def test_a_closed_stderr_stops_nothing(live, served):
+    """Whoever read the notes has gone: all are paid, and the status is the same."""
+    file = written(live, [*clients(served, 5), 1011])
+    process = subprocess.Popen(
+        [*COMMAND, "top-up", "--from", str(file), "--batch", "june", *CAP],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert process.stderr
+    process.stderr.close()
+    assert process.stdout
+    with process.stdout:
+        rows = process.stdout.read()
+    assert (6, 6, 5) == (process.wait(60), len(served.ledger), rows.count("\tpaid\t"))

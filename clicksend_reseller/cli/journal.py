@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -25,7 +25,10 @@ from clicksend_reseller.cli.records import (
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import EndedError, Status
 from clicksend_reseller.cli.voice import printable
-from clicksend_reseller.journal import Assumptions, Reconciliation, Verdict, reconcile_transfer
+from clicksend_reseller.journal import Assumptions, Verdict
+
+if TYPE_CHECKING:
+    from clicksend_reseller.journal import Reconciliation
 
 __all__ = ["export", "hold", "list_", "reconcile", "renew", "resolve", "show"]
 
@@ -284,6 +287,8 @@ async def _unresolved(session: Session) -> list[JournalEntry]:
 async def _judged(
     session: Session, entry: JournalEntry, assume: Assumptions, before: Decimal | None
 ) -> Reconciliation:
+    from clicksend_reseller.journal import reconcile_transfer  # noqa: PLC0415 - an HTTP library, which help does not need
+
     try:
         return await reconcile_transfer(session.client, entry, assume, before=before)
     except ValueError as exc:

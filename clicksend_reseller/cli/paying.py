@@ -24,10 +24,11 @@ from clicksend_reseller.cli.session import GRACE, TIMEOUT, Session
 from clicksend_reseller.cli.statuses import EndedError, Status, worst
 from clicksend_reseller.cli.tally import Tally
 from clicksend_reseller.cli.voice import Steps, printable
-from clicksend_reseller.journal import Batch, TransferResult, TransferStatus, transfer_many
+from clicksend_reseller.journal import TransferResult, TransferStatus
 
 if TYPE_CHECKING:
     from clicksend_reseller.cli.topup_file import Row
+    from clicksend_reseller.journal import Batch
 
 __all__ = ["Paying"]
 
@@ -90,6 +91,8 @@ class Paying:
             self._session.run(self._account_for_the_rest())
 
     async def _send(self, due: Sequence[Transfer], interrupts: Interrupts, steps: Steps) -> None:
+        from clicksend_reseller.journal import transfer_many  # noqa: PLC0415 - an HTTP library, which help does not need
+
         self._left = {transfer.idempotency_key: transfer for transfer in due}
         self._batch = transfer_many(
             self._session.client,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from clicksend_reseller import AsyncResellerClient, ConfigurationError, Secret
+from clicksend_reseller import ConfigurationError, Secret
 from clicksend_reseller.cli.options import IN_PROCESS, Everywhere
 from clicksend_reseller.cli.record_files import absolute, file_of, file_url
 from clicksend_reseller.cli.statuses import EndedError, Status
@@ -141,6 +141,8 @@ def _sandbox_url(given: str) -> str:
 
 def _spelled(url: str | None) -> str:
     """Let the client spell the URL, since a journal's keys hold for one spelling."""
+    from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
+
     try:
         realm = AsyncResellerClient("nobody", "none", base_url=url).realm
     except ConfigurationError as exc:

@@ -13,7 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from clicksend_reseller import AsyncResellerClient, CallEvent, Outcome, Transfer
+from clicksend_reseller import CallEvent, Outcome, Transfer
 from clicksend_reseller.cli.interrupts import Interrupts
 from clicksend_reseller.cli.limiting import PerMinute
 from clicksend_reseller.cli.options import Everywhere
@@ -23,6 +23,7 @@ from clicksend_reseller.cli.statuses import EndedError, Status
 from clicksend_reseller.cli.voice import Voice
 
 if TYPE_CHECKING:
+    from clicksend_reseller import AsyncResellerClient
     from clicksend_reseller.journal import SQLJournal
     from clicksend_reseller.sandbox import Sandbox
 
@@ -170,6 +171,8 @@ class Session:
                 Status.CREDENTIALS,
                 f"no credentials: set {' and '.join(missing)}, or rehearse with --sandbox",
             )
+        from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
+
         return AsyncResellerClient(
             self.place.username,
             self.place.api_key,

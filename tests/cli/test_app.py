@@ -61,11 +61,16 @@ def test_help_is_there(tmp_path, words):
     assert "Usage: clicksend-reseller" in run.out
 
 
-def test_help_costs_little(tmp_path):
-    """No HTTP library and no database is loaded to say which commands there are."""
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["transfer", "--help"], ["top-up", "--help"], ["journal", "reconcile", "--help"]],
+    ids=" ".join,
+)
+def test_help_costs_little(tmp_path, words):
+    """No HTTP library and no database is loaded to say what there is."""
     script = (
-        "import sys; from clicksend_reseller.cli.app import run; run(['--help']);"
-        "print([name for name in ('httpx', 'sqlalchemy', 'cattrs', 'ssl') if name in sys.modules])"
+        f"import sys; from clicksend_reseller.cli.app import run; run({words});"
+        "print([name for name in ('httpx', 'sqlalchemy', 'starlette') if name in sys.modules])"
     )
     env = Home(tmp_path).env
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -75,7 +80,7 @@ def test_help_costs_little(tmp_path):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "[]" == done.stdout.splitlines()[-1]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert cpu < 1.2  # 0.2 on an idle machine; the promise is 0.4
+    assert cpu < 1.2  # 0.25 where nothing else runs; the promise is 0.4
 
 
 def test_the_version_is_the_package_s(tmp_path):

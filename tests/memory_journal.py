@@ -57,7 +57,11 @@ class MemoryJournal:
 
     async def claim(self, key: str, round: int, *, realm: str, attempt: str) -> bool:  # noqa: A002 - the protocol's
         await self._begin("claim")
-        entry = self.rounds[key][round - 1]
+        rounds = self.rounds.get(key, [])
+        if round > len(rounds):
+            await self._end("claim")
+            return False
+        entry = rounds[round - 1]
         won = entry.state is TransferState.INTENDED and entry.realm in {None, realm}
         if won:
             self._refuse_second_open(entry, realm)

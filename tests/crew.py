@@ -51,6 +51,10 @@ class Crew:
         """Run a job to its end; give what it returns, or the signal that ended it."""
         return self.start(job, **arguments).wait()
 
+    def kill(self, number):
+        """Have a child killed, by the process that knows whether it is still there."""
+        self._tell({"kill": number})
+
     def wait_for(self, number):
         while number not in self._ended:
             self._hear()
@@ -95,8 +99,7 @@ class Job:
 
     def kill(self):
         """End it as a power cut would end it."""
-        if not self.has_ended():
-            os.kill(self.pid, signal.SIGKILL)
+        self._crew.kill(self._number)
 
 
 # --- the other end
@@ -124,8 +127,11 @@ def main():
             if not read:
                 break
             *lines, orders = (orders + read).split(b"\n")
-            for line in lines:
-                _fork(json.loads(line), children, journal_jobs)
+            for order in map(json.loads, lines):
+                if "kill" in order:
+                    _kill(order["kill"], children)
+                else:
+                    _fork(order, children, journal_jobs)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
 
@@ -138,6 +144,12 @@ def _fork(order, children, jobs):
     os.close(result)
     children[pid] = (order["number"], out)
     _say({"number": order["number"], "pid": pid})
+
+
+def _kill(number, children):
+    for pid, (known, _) in children.items():
+        if known == number:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _do(order, result, jobs):

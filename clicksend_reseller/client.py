@@ -80,7 +80,7 @@ class AsyncResellerClient:
         base_url: str | None = None,
         timeout: float = 20.0,
         deadline: float = 120.0,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen, so it can be shared
+        retry: RetryPolicy = RetryPolicy(),
         max_concurrency: int = 10,
         limiter: AbstractAsyncContextManager[Any, Any] | None = None,
         journal: TransferJournal | None = None,

@@ -54,7 +54,7 @@ def create(
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
     results: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Create a client account from options, or one for each row of a file.
 
@@ -92,7 +92,7 @@ def update(
     *,
     fields: Fields = Fields(),
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Change a client account. Every update sets the client's password again.
 

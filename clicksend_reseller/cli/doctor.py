@@ -23,7 +23,7 @@ _COLUMNS = ("check", "result", "found", "remedy")
 def doctor(
     *,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Check the set-up, from settings to credit. It moves nothing and changes nothing.
 

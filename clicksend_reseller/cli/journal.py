@@ -41,7 +41,7 @@ def list_(
     unresolved: _Flag = False,
     state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
     client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """List what is on record, oldest first, each round a row.
 
@@ -68,7 +68,7 @@ def list_(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Write all that is on record, with all columns.
 
@@ -92,7 +92,7 @@ def show(
     key: str,
     /,
     *,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Show all rounds of one key.
 
@@ -118,7 +118,7 @@ def reconcile(
     same_currency: _Flag = False,
     max_spend: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
     quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Look whether a transfer of unknown outcome arrived: a verdict, by balances and assumptions.
 
@@ -171,7 +171,7 @@ def resolve(
     applied: _Flag = False,
     not_applied: _Flag = False,
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Write down what you found out about a transfer. Nothing is sent.
 
@@ -199,7 +199,7 @@ def renew(
     *,
     note: Annotated[str, Parameter(metavar="TEXT")] = "renewed from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
 
@@ -226,7 +226,7 @@ def hold(
     before: Annotated[str, Parameter(metavar="TIME")],
     note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Stop what was intended before a time: it becomes unknown. Run it after restoring a backup.
 

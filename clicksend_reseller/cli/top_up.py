@@ -33,8 +33,8 @@ def top_up(
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
     renew_rejected: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = Moving(),  # noqa: B008 - frozen, so it can be shared
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    moving: Moving = Moving(),
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Pay many clients, each key once: from a file, or those with --below.
 

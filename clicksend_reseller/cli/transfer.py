@@ -39,8 +39,8 @@ def transfer(
     *,
     key: Annotated[str | None, Parameter(metavar="K")] = None,
     allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = Moving(),  # noqa: B008 - frozen, so it can be shared
-    everywhere: Everywhere = Everywhere(),  # noqa: B008 - frozen, so it can be shared
+    moving: Moving = Moving(),
+    everywhere: Everywhere = Everywhere(),
 ) -> Status:
     """Move credit to a client, once.
 

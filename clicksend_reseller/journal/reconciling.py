@@ -94,7 +94,7 @@ class _Case:
 async def reconcile_transfer(
     client: AsyncResellerClient,
     entry: JournalEntry | TransferOutcomeUnknownError,
-    assume: Assumptions = Assumptions(),  # noqa: B008 - frozen, so it can be shared
+    assume: Assumptions = Assumptions(),
     *,
     before: Decimal | int | None = None,
 ) -> Reconciliation:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import attrs
 
@@ -22,6 +19,7 @@ from clicksend_reseller.cli.csv_files import Faults, read_rows
 from clicksend_reseller.cli.interrupts import Interrupts
 from clicksend_reseller.cli.options import Everywhere
 from clicksend_reseller.cli.output import Output
+from clicksend_reseller.cli.results import COLUMNS, Result, Results
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import EndedError, Status, status_of, worst
 from clicksend_reseller.cli.voice import Steps
@@ -29,8 +27,6 @@ from clicksend_reseller.cli.voice import Steps
 __all__ = ["create_from"]
 
 _FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
-_COLUMNS = ("username", "result", "user_id", "reason")
-_RESULT_COLUMNS = (*_COLUMNS, "api")
 _MOST_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
 
 _STATUSES = {
@@ -42,103 +38,10 @@ _STATUSES = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Result:
-    """What became of a row.
-
-    Attributes:
-        result: created, exists, refused, unknown or not sent; `trying` while it is under way.
-        stops: the rows after it are not tried.
-        status: where it decides over the whole.
-    """
-
-    username: str
-    result: str
-    user_id: int | None = None
-    reason: str = ""
-    stops: bool = False
-    status: Status = Status.DONE
-
-
-class Results:
-    """A file that says of each row what became of it; its last word on a user name counts.
-
-    Args:
-        path: None keeps nothing.
-        api: the base URL: what was created in a sandbox has not been created elsewhere.
-
-    Raises:
-        EndedError: it holds something else, or cannot be written.
-    """
-
-    def __init__(self, path: Path | None, api: str) -> None:
-        self._path = path
-        self._api = api
-        self.words: dict[str, str] = {}
-        self._stream: IO[str] | None = None
-        if path is None:
-            return
-        try:
-            self._read(path)
-            self._stream = path.open("a", encoding="utf-8", newline="")
-            if not self._stream.tell():
-                self._append(_RESULT_COLUMNS)
-        except (OSError, UnicodeDecodeError, csv.Error) as exc:
-            raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._stream is not None:
-            self._stream.close()
-
-    def write(self, result: Result) -> None:
-        """Write a line, on the disk before this returns.
-
-        Raises:
-            EndedError: it cannot be written, so nothing further may be tried.
-        """
-        try:
-            user_id = result.user_id or ""
-            self._append((result.username, result.result, user_id, result.reason, self._api))
-        except OSError as exc:
-            raise EndedError(
-                Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
-                f"--results {self._path} cannot be written ({exc.strerror}); "
-                f"{result.username!r} is {result.result}",
-            ) from None
-
-    def _append(self, fields: tuple[object, ...]) -> None:
-        if self._stream is None:
-            return
-        csv.writer(self._stream, lineterminator="\n").writerow(fields)
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-
-    def _read(self, path: Path) -> None:
-        if not path.exists() or not (text := path.read_text("utf-8")):
-            return
-        rows = csv.reader(text.splitlines(keepends=True))
-        if tuple(next(rows)) != _RESULT_COLUMNS:
-            raise EndedError(
-                Status.USAGE, f"--results {path} is no file of results: name another one"
-            )
-        for row in rows:
-            is_whole = len(row) == len(_RESULT_COLUMNS)
-            if is_whole and row[-1] != self._api:
-                raise EndedError(
-                    Status.USAGE, f"--results {path} is about {row[-1]}, not {self._api}"
-                )
-            # A line that a crash has cut off is one of a row that was being tried.
-            self.words[row[0]] = row[1] if is_whole else "trying"
-        if not text.endswith("\n"):
-            with path.open("a", encoding="utf-8", newline="") as stream:
-                stream.write("\n")
-
-
 def create_from(everywhere: Everywhere, path: Path, results_path: Path | None) -> Status:
     """Create the accounts of a file."""
     rows = _checked(path)
-    output = Output(everywhere, _COLUMNS, goes_on=True)
+    output = Output(everywhere, COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         if session.place.in_process and results_path is not None:
             session.voice.note("a rehearsal: --results is neither read nor written")

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from clicksend_reseller import Account
 from clicksend_reseller.cli.formats import Record
-from clicksend_reseller.cli.options import Everywhere, Whole, whole
+from clicksend_reseller.cli.options import USUAL, Everywhere, Whole, whole
 from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ACCOUNT_COLUMNS,
@@ -42,7 +42,7 @@ def list_(
     *,
     low: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
     limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """List the client accounts.
 
@@ -60,7 +60,7 @@ def find(
     text: str,
     /,
     *,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Find client accounts.
 
@@ -78,7 +78,7 @@ def get(
     client_user_id: Whole,
     /,
     *,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Show one client account.
 
@@ -95,7 +95,7 @@ def get(
 
 def balance(
     *,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Show the reseller's own credit.
 
@@ -112,7 +112,7 @@ def balance(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write all client accounts, with all columns, as they come.
 

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from clicksend_reseller import Account, AccountFields, Secret
 from clicksend_reseller.cli.account_files import create_from
-from clicksend_reseller.cli.options import Everywhere, Whole
+from clicksend_reseller.cli.options import USUAL, Everywhere, Whole
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.passwords import read_password
 from clicksend_reseller.cli.records import (
@@ -48,13 +48,16 @@ class Fields:
         return {name: value for name, value in attrs.asdict(self).items() if value is not None}
 
 
+NO_FIELDS = Fields()
+
+
 def create(
     *,
     fields: Fields = Fields(),
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
     results: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Create a client account from options, or one for each row of a file.
 
@@ -92,7 +95,7 @@ def update(
     *,
     fields: Fields = Fields(),
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Change a client account. Every update sets the client's password again.
 

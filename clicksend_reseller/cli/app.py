@@ -40,7 +40,7 @@ _COMMANDS = (
     ("", "top-up", "top_up:top_up", "Pay many clients: from a file, or all below a balance."),
     ("journal", "list", "journal:list_", "List what is on record."),
     ("journal", "show", "journal:show", "Show all rounds of one key."),
-    ("journal", "reconcile", "journal:reconcile", "Look whether an unknown transfer arrived."),
+    ("journal", "reconcile", "reconcile:reconcile", "Look whether an unknown transfer arrived."),
     ("journal", "resolve", "journal:resolve", "Write down what became of an unknown transfer."),
     ("journal", "renew", "journal:renew", "Open another round after a refusal."),
     ("journal", "hold", "journal:hold", "Stop what an old copy calls intended, after a restore."),

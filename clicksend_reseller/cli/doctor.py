@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from clicksend_reseller.cli.checks import Finding, all_checks
 from clicksend_reseller.cli.formats import Record
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.options import USUAL, Everywhere
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import Status, worst
@@ -23,7 +23,7 @@ _COLUMNS = ("check", "result", "found", "remedy")
 def doctor(
     *,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Check the set-up, from settings to credit. It moves nothing and changes nothing.
 

@@ -5,32 +5,24 @@ from __future__ import annotations
 import getpass
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.next_steps import command
-from clicksend_reseller.cli.options import Everywhere, whole
+from clicksend_reseller.cli.options import USUAL, Everywhere, whole
 from clicksend_reseller.cli.output import Output, replaced, suited
 from clicksend_reseller.cli.records import (
     ENTRY_COLUMNS,
-    RECONCILED_COLUMNS,
     USUAL_ENTRY_COLUMNS,
     entry_record,
-    reconciled_record,
 )
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import EndedError, Status
-from clicksend_reseller.cli.voice import printable
-from clicksend_reseller.journal import Assumptions, Verdict
 
-if TYPE_CHECKING:
-    from clicksend_reseller.journal import Reconciliation
-
-__all__ = ["export", "hold", "list_", "reconcile", "renew", "resolve", "show"]
+__all__ = ["export", "found", "hold", "list_", "renew", "resolve", "show"]
 
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Entries = Callable[[Session], AsyncIterator[JournalEntry]]
@@ -41,7 +33,7 @@ def list_(
     unresolved: _Flag = False,
     state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
     client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """List what is on record, oldest first, each round a row.
 
@@ -68,7 +60,7 @@ def list_(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write all that is on record, with all columns.
 
@@ -92,7 +84,7 @@ def show(
     key: str,
     /,
     *,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Show all rounds of one key.
 
@@ -102,65 +94,10 @@ def show(
     """
     output = Output(everywhere, ENTRY_COLUMNS)
     with Session(everywhere) as session:
-        for entry in _found(session, key).rounds:
+        for entry in found(session, key).rounds:
             output.row(entry_record(entry))
         output.end()
     return Status.DONE
-
-
-def reconcile(
-    key: str | None = None,
-    /,
-    *,
-    all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
-    before: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
-    exclusive: _Flag = False,
-    same_currency: _Flag = False,
-    max_spend: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
-    quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
-    everywhere: Everywhere = Everywhere(),
-) -> Status:
-    """Look whether a transfer of unknown outcome arrived: a verdict, by balances and assumptions.
-
-    It sends and writes nothing. Exit status 6 where a verdict is inconclusive.
-
-    Args:
-        key: of the transfer.
-        all_: all that are unresolved.
-        before: the client's balance before the transfer, if you know it.
-        exclusive: assume that no other credit reached the client.
-        same_currency: assume that the amount arrives as it is.
-        max_spend: assume that the client spent at most this.
-        quiet_for: assume that nothing arrives later than so many seconds.
-        everywhere: the options of every command.
-    """
-    if (key is None) == (not all_):
-        raise EndedError(Status.USAGE, "say KEY or --all")
-    if all_ and before is not None:
-        raise EndedError(Status.USAGE, "--before is one client's balance: say it with a KEY")
-    try:
-        assume = Assumptions(
-            exclusive=exclusive,
-            same_currency=same_currency,
-            max_spend=max_spend,
-            quiet_for=quiet_for,
-        )
-    except ValueError as exc:
-        raise EndedError(Status.USAGE, str(exc)) from None
-    output = Output(everywhere, RECONCILED_COLUMNS)
-    with Session(everywhere, journaled=True) as session:
-        entries = session.run(_unresolved(session)) if key is None else [_found(session, key)]
-        found = [session.run(_judged(session, entry, assume, before)) for entry in entries]
-        for each in found:
-            if everywhere.output is None and everywhere.columns is None:
-                output.text(*str(each).splitlines())
-            else:
-                output.row(reconciled_record(each))
-        if everywhere.output is not None or everywhere.columns is not None:
-            output.end()
-        _say_what_follows(session, found)
-    open_ = [each for each in found if each.verdict is Verdict.INCONCLUSIVE]
-    return Status.UNKNOWN if open_ else Status.DONE
 
 
 def resolve(
@@ -171,7 +108,7 @@ def resolve(
     applied: _Flag = False,
     not_applied: _Flag = False,
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write down what you found out about a transfer. Nothing is sent.
 
@@ -187,7 +124,7 @@ def resolve(
         raise EndedError(Status.USAGE, "say --applied or --not-applied")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
-        _found(session, key)
+        found(session, key)
         entry = session.run(session.journal.resolve(key, applied, by=_who(by), note=note))
         output.one(entry_record(entry))
     return Status.DONE
@@ -199,7 +136,7 @@ def renew(
     *,
     note: Annotated[str, Parameter(metavar="TEXT")] = "renewed from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
 
@@ -211,9 +148,9 @@ def renew(
     """
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
-        _found(session, key)
+        found(session, key)
         session.run(session.journal.renew(key, by=_who(by), note=note))
-        entry = _found(session, key)
+        entry = found(session, key)
         output.one(entry_record(entry))
         words = (str(entry.client_user_id), str(entry.amount), entry.currency, "--key", key)
         paying = command(everywhere, "transfer", *words)
@@ -226,7 +163,7 @@ def hold(
     before: Annotated[str, Parameter(metavar="TIME")],
     note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = Everywhere(),
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Stop what was intended before a time: it becomes unknown. Run it after restoring a backup.
 
@@ -267,42 +204,17 @@ def _written(
     return Status.DONE
 
 
-def _found(session: Session, key: str) -> JournalEntry:
+def found(session: Session, key: str) -> JournalEntry:
+    """Give the newest round of a key.
+
+    Raises:
+        EndedError: it is not on record.
+    """
     entry = session.run(session.journal.get(key)) if session.has_journal else None
     if entry is None:
         where = session.place.journal_shown
         raise EndedError(Status.FAILED, f"the key {key!r} is not on record in {where}")
     return entry
-
-
-async def _unresolved(session: Session) -> list[JournalEntry]:
-    realm = session.client.realm
-    return [
-        entry
-        async for entry in session.journal.unresolved(older_than=0.0)
-        if entry.realm in {None, realm}
-    ]
-
-
-async def _judged(
-    session: Session, entry: JournalEntry, assume: Assumptions, before: Decimal | None
-) -> Reconciliation:
-    from clicksend_reseller.journal import reconcile_transfer  # noqa: PLC0415 - an HTTP library, which help does not need
-
-    try:
-        return await reconcile_transfer(session.client, entry, assume, before=before)
-    except ValueError as exc:
-        raise EndedError(Status.FAILED, printable(str(exc))) from None
-
-
-def _say_what_follows(session: Session, found: list[Reconciliation]) -> None:
-    if not found:
-        session.voice.note("nothing is unresolved")
-    for each in found:
-        if each.verdict is not Verdict.INCONCLUSIVE and each.idempotency_key:
-            option = f"--{each.verdict.value.replace('_', '-')}"
-            words = ("journal", "resolve", each.idempotency_key, option, "--note", each.reasons[-1])
-            session.voice.note(f"if you agree: {command(session.options, *words)}")
 
 
 def _moment(text: str) -> datetime:

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter, Token
 
-__all__ = ["IN_PROCESS", "Everywhere", "Format", "Moving", "Whole", "whole"]
+__all__ = [
+    "ASKED_FIRST",
+    "IN_PROCESS",
+    "USUAL",
+    "Everywhere",
+    "Format",
+    "Moving",
+    "Whole",
+    "whole",
+]
 
 Format = Literal["table", "json", "jsonl", "csv"]
 
@@ -116,3 +125,8 @@ class Moving:
             help="refuse to move more than this in any one currency",
         ),
     ] = None
+
+
+# What holds where nothing is said; both are frozen, so they can be shared.
+USUAL = Everywhere()
+ASKED_FIRST = Moving()

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from clicksend_reseller.cli.amounts import checked_batch, fault_of_currency
 from clicksend_reseller.cli.batches import check_moving, pay, planned
 from clicksend_reseller.cli.next_steps import command
-from clicksend_reseller.cli.options import Everywhere, Moving
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving
 from clicksend_reseller.cli.policy import Policy, Proposal, propose
 from clicksend_reseller.cli.session import Session
 from clicksend_reseller.cli.statuses import EndedError, Status, worst
@@ -33,8 +33,8 @@ def top_up(
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
     renew_rejected: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = Moving(),
-    everywhere: Everywhere = Everywhere(),
+    moving: Moving = ASKED_FIRST,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Pay many clients, each key once: from a file, or those with --below.
 

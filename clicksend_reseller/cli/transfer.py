@@ -20,7 +20,7 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.cli.amounts import MAX_INT, checked_key, fault_of_currency
 from clicksend_reseller.cli.next_steps import command
-from clicksend_reseller.cli.options import Everywhere, Moving, Whole
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving, Whole
 from clicksend_reseller.cli.output import Output
 from clicksend_reseller.cli.record_keeping import OPEN, is_for, twins
 from clicksend_reseller.cli.records import RESULT_COLUMNS, moment, money, result_record
@@ -39,8 +39,8 @@ def transfer(
     *,
     key: Annotated[str | None, Parameter(metavar="K")] = None,
     allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = Moving(),
-    everywhere: Everywhere = Everywhere(),
+    moving: Moving = ASKED_FIRST,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Move credit to a client, once.
 

@@ -342,9 +342,10 @@ class SQLJournal:
     async def __aenter__(self) -> Self:
         try:
             await self._database.ready()
-        except ResellerError:
-            raise
-        except Exception as exc:
+        except BaseException as exc:
+            await self.aclose()  # nobody else will: a context that is not entered is not left
+            if isinstance(exc, ResellerError) or not isinstance(exc, Exception):
+                raise
             raise failure(exc) from exc
         return self
 

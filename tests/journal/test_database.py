@@ -1,0 +1,331 @@
+import asyncio
+import gc
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from clicksend_reseller import ConfigurationError, JournalError, Transfer, TransferState
+from clicksend_reseller.journal import SQLJournal, metadata
+from clicksend_reseller.journal.schema import table
+from heavy import rounds
+from waiting import until
+
+
+def transfer(key="k1", client_user_id=1):
+    """Make 5 AUD to client 1."""
+    return Transfer(idempotency_key=key, client_user_id=client_user_id, amount=5, currency="AUD")
+
+
+def asked_at_each_claim(engine, question):
+    """Ask the connection something just before each claim; give the answers."""
+    answers: list[object] = []
+
+    def ask(connection, _cursor, statement, *_):
+        if statement.startswith("UPDATE") and "attempt=" in statement:
+            answers.append(connection.exec_driver_sql(question).scalar())
+
+    event.listen(engine.sync_engine, "before_cursor_execute", ask)
+    return answers
+
+
+async def claim_each(journal, number=4):
+    """Claim several keys at once, so that several connections are used."""
+    keys = [f"k{n}" for n in range(number)]
+    await journal.intend_all([transfer(key, n) for n, key in enumerate(keys, 1)], realm="r")
+    claims = [journal.claim(key, 1, realm="r", attempt="a") for key in keys]
+    assert [True] * number == await asyncio.gather(*claims)
+
+
+# -- durable
+
+
+@pytest.mark.asyncio
+async def test_sqlite_is_in_wal_and_every_claim_is_synchronous_full(tmp_path):
+    """With NORMAL a power loss can undo the last commit, and then a key is sent twice."""
+    path = tmp_path / "transfers.db"
+    async with SQLJournal(f"sqlite+aiosqlite:///{path}") as journal:
+        answers = asked_at_each_claim(journal._engine, "PRAGMA synchronous")
+        waits = asked_at_each_claim(journal._engine, "PRAGMA busy_timeout")
+        await claim_each(journal)
+    assert ([2] * 4, [30_000] * 4) == (answers, waits)
+    assert ("wal",) == sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("mode", "expected"), [("wal", 2), ("delete", 3)])
+async def test_connections_of_a_given_engine_are_made_safe_too(tmp_path, mode, expected):
+    """Whatever they were set to; without WAL only EXTRA makes the commit itself durable."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+
+    def careless(connection, _):
+        connection.execute(f"PRAGMA journal_mode={mode}")
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(engine.sync_engine, "connect", careless)
+    async with SQLJournal(engine, create=True) as journal:
+        answers = asked_at_each_claim(engine, "PRAGMA synchronous")
+        await claim_each(journal)
+    await engine.dispose()
+    assert [expected] * 4 == answers
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("configured", "claimed"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
+)
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_postgresql_commits_a_claim_durably_whatever_is_configured(
+    postgres, driver, configured, claimed
+):
+    """And what was meant to be more than durable stays so."""
+    database = postgres.new_database()
+    postgres.execute(f"ALTER DATABASE {database} SET synchronous_commit = {configured}")
+    postgres.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = serializable")
+    async with SQLJournal(postgres.url(database, driver=driver)) as journal:
+        answers = asked_at_each_claim(journal._engine, "SHOW synchronous_commit")
+        levels = asked_at_each_claim(journal._engine, "SHOW transaction_isolation")
+        await claim_each(journal)
+    assert [claimed] * 4 == answers
+    assert ["read committed"] * 4 == levels
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_is_serializable_is_read_committed_here(postgres_url):
+    """A serialization failure would be one more way to fail, and the UPDATE needs none of it."""
+    engine = create_async_engine(postgres_url, isolation_level="SERIALIZABLE")
+    async with SQLJournal(engine, create=True) as journal:
+        levels = asked_at_each_claim(engine, "SHOW transaction_isolation")
+        await claim_each(journal)
+    async with engine.connect() as connection:
+        level = (await connection.exec_driver_sql("SHOW transaction_isolation")).scalar_one()
+    await engine.dispose()
+    assert (["read committed"] * 4, "serializable") == (levels, level)
+
+
+# -- the table
+
+
+@pytest.mark.asyncio
+async def test_many_processes_may_make_the_table_at_once(url):
+    """The first start of several workers."""
+    code = (
+        "import asyncio, sys\n"
+        "from clicksend_reseller.journal import SQLJournal\n"
+        "async def main():\n"
+        "    async with SQLJournal(sys.argv[1]):\n"
+        "        pass\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", code, url]
+    started = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
+    assert [0] * 3 == [await each.wait() for each in started]
+
+
+@pytest.mark.asyncio
+async def test_alembic_s_metadata_makes_the_same_table(url):
+    """A journal on an engine is content with what create_all has made."""
+    engine = create_async_engine(url)
+    with pytest.raises(JournalError, match="there is no table clicksend_transfer"):
+        async with SQLJournal(engine):
+            pass
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    async with SQLJournal(engine) as journal:
+        await claim_each(journal)
+    await engine.dispose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("attempt VARCHAR(255), ", "", "no column 'attempt'"),
+        ('PRIMARY KEY ("key", round)', 'PRIMARY KEY ("key")', "the primary key"),
+        ("UNIQUE (open_client)", "CHECK (1 = 1)", "'open_client' of clicksend_transfer is not"),
+    ],
+)
+async def test_a_table_that_lacks_something_is_named(tmp_path, old, new, said):
+    """Without it a promise would be an empty one; the docs page is named too."""
+    path = tmp_path / "transfers.db"
+    async with SQLJournal(f"sqlite+aiosqlite:///{path}"):
+        pass
+    connection = sqlite3.connect(path)
+    [made] = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE name = ?", (table.name,)
+    ).fetchone()
+    flat = " ".join(made.split())
+    assert old in flat
+    connection.execute(f"DROP TABLE {table.name}")
+    connection.execute(flat.replace(old, new))
+    connection.close()
+    with pytest.raises(JournalError, match=said) as raised:
+        async with SQLJournal(f"sqlite+aiosqlite:///{path}", create=False):
+            pass
+    assert "docs/reference/journal.md" in str(raised.value)
+
+
+# -- whole
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_step_runs_to_its_end(opened):
+    """Cut in two it left a SQLite file locked for minutes."""
+    async with opened() as journal:
+        for n in range(20):
+            step = asyncio.create_task(journal.intend(transfer(f"k{n}", n + 1), realm="r"))
+            for _ in range(n):
+                await asyncio.sleep(0)
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+        await until(lambda: not journal._database._steps)
+        entry = await journal.intend(transfer("after", 99), realm="r")
+    assert TransferState.INTENDED is entry.state
+
+
+@pytest.mark.asyncio
+async def test_steps_of_one_connection_take_turns():
+    """An engine with one connection for all would mix their transactions."""
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    async with SQLJournal(engine, create=True) as journal:
+        await claim_each(journal, 20)
+    await engine.dispose()
+
+
+def test_a_journal_belongs_to_one_event_loop(tmp_path):
+    """On another one it says so, before anything is recorded."""
+    journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    with asyncio.Runner() as runner:
+        runner.run(journal.get("k1"))
+        with asyncio.Runner() as other:
+            for step in (journal.get("k1"), journal.aclose()):
+                with pytest.raises(JournalError, match="event loop"):
+                    other.run(step)
+        runner.run(journal.aclose())
+        with pytest.raises(JournalError, match="closed"):
+            runner.run(journal.get("k1"))
+
+
+@pytest.mark.asyncio
+async def test_a_given_engine_is_left_open(tmp_path):
+    """It belongs to whoever made it."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    async with SQLJournal(engine, create=True):
+        pass
+    async with engine.connect() as connection:
+        assert 1 == (await connection.exec_driver_sql("SELECT 1")).scalar_one()
+    await engine.dispose()
+
+
+def test_a_program_that_forgets_to_close_still_ends(tmp_path):
+    """The driver's thread must not keep it."""
+    code = (
+        "import asyncio\n"
+        "from clicksend_reseller.journal import SQLJournal\n"
+        f"journal = SQLJournal('sqlite+aiosqlite:///{tmp_path}/t.db')\n"
+        "asyncio.run(journal.get('k1'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert 0 == done.returncode
+
+
+# -- reading
+
+
+@pytest.mark.asyncio
+async def test_long_lists_are_read_in_bounded_memory(tmp_path):
+    """In chunks, none of which holds a transaction open while the reader works."""
+    number = rounds(20_000, 100_000)
+    path = tmp_path / "transfers.db"
+    async with SQLJournal(f"sqlite+aiosqlite:///{path}") as journal:
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.executemany(
+                "INSERT INTO clicksend_transfer (key, round, queued, client_user_id, amount, "
+                "currency, state, created_at) VALUES (?, 1, 1, ?, 5, 'AUD', 'intended', ?)",
+                (
+                    (f"k{n}", n, f"2026-01-01 00:00:{n % 60:02}.000000")
+                    for n in range(1, number + 1)
+                ),
+            )
+        connection.close()
+        gc.collect()
+        tracemalloc.start()
+        seen = 0
+        async for _ in journal.pending():
+            seen += 1
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert number == seen
+    assert peak < 8_000_000
+
+
+@pytest.mark.asyncio
+async def test_lists_are_filtered_and_oldest_first(opened):
+    """By state, client and time; rows of one moment come in the order of their keys."""
+    async with opened() as journal:
+        await journal.intend_all([transfer("b", 1), transfer("a", 2)], realm="r")
+        middle = datetime.now(UTC)
+        await journal.intend_all([transfer("c", 1)], realm="r")
+        await journal.claim("c", 1, realm="r", attempt="x")
+
+        async def keys(**wanted):
+            return [entry.key async for entry in journal.entries(**wanted)]
+
+        assert {"a", "b"} == set((await keys())[:2])
+        assert "c" == (await keys())[2]
+        assert ["b", "c"] == await keys(client_user_id=1)
+        assert ["c"] == await keys(since=middle)
+        assert ["c"] == await keys(state="sent")
+        assert ["c"] == await keys(state=TransferState.SENT, client_user_id=1, since=middle)
+        with pytest.raises(ValueError, match="time zone"):
+            await keys(since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+        with pytest.raises(ValueError, match="paid"):
+            await keys(state="paid")
+
+
+# -- opening
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///x.db", "sqlite+aiosqlite"),
+        ("mysql+aiomysql://u:secret@h/d", "SQLite or PostgreSQL, not 'mysql'"),
+        ("postgresql+nope://u:secret@h/d", "postgresql+asyncpg or psycopg"),
+        ("secret", "this is no database URL"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(url, said):
+    """With what to write instead."""
+    with pytest.raises(ConfigurationError) as raised:
+        SQLJournal(url)
+    assert said in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_password_of_a_url_is_never_shown():
+    """Neither by repr."""
+    journal = SQLJournal("postgresql+asyncpg://u:hunter22@localhost/d")
+    assert "SQLJournal('postgresql+asyncpg://u:***@localhost/d')" == repr(journal)
+
+
+def test_an_engine_is_asynchronous():
+    """Anything else is refused at once."""
+    with pytest.raises(TypeError, match="a database URL or an AsyncEngine"):
+        SQLJournal(create_async_engine("sqlite+aiosqlite://").sync_engine)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_not_there_is_a_journal_error():
+    """With the driver's word."""
+    journal = SQLJournal("postgresql+asyncpg://tests@127.0.0.1:1/none")
+    with pytest.raises(JournalError, match="the journal failed"):
+        await journal.get("k1")
+    await journal.aclose()

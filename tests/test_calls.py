@@ -61,7 +61,7 @@ async def until_arrived(server: FaultServer, number: int = 1) -> None:
 async def test_an_attempt_ends_in_its_time_whatever_drips(fault):
     """httpx's read time-out never trips on a byte now and then; ours is on the whole."""
     async with FaultServer.striking(fault) as server:
-        async with make_client(server, timeout=0.1) as client, asyncio.timeout(2):
+        async with make_client(server, timeout=0.4) as client, asyncio.timeout(10):
             with pytest.raises(TransferOutcomeUnknownError) as caught:
                 await transfer(client)
         assert TRANSFER == server.applied

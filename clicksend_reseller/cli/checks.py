@@ -69,9 +69,11 @@ def _fail(check: str, found: str, remedy: str, *, credentials: bool = False) -> 
 async def all_checks(session: Session) -> list[Finding]:
     """Make all checks, one after the other; a failure does not keep the later ones back."""
     findings = [_versions(), *_settings(session), _proxies()]
-    findings += await _way(session)
-    for check in (_account, _list, _rate):
-        findings.append(await check(session))
+    way = await _way(session)
+    findings += way
+    if not any(finding.check in {"dns", "tcp"} and finding.result == "fail" for finding in way):
+        for check in (_account, _list, _rate):
+            findings.append(await check(session))
     return [*findings, *await _journal(session)]
 
 

@@ -255,7 +255,7 @@ def console_picture(session: nox.Session) -> None:
 @nox.session(requires=["wheel"])
 def bench(session: nox.Session) -> None:
     """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
-    install_wheel(session, "", "bench")
+    install_wheel(session, "journal", "bench")
     official = install_official(session)
     openapi = install_apart(session, "openapi-python-client", "openapi")
     # The folder holds the package `bench`, and none of the name of the wheel's.

@@ -14,6 +14,7 @@ from bench import (
     calls,
     decoding,
     imports,
+    journaled,
     memory,
     peer_official,
     peer_openapi,
@@ -60,6 +61,7 @@ def _questions(
         "walks": lambda: walks.figures(address, effort),
         "imports": lambda: imports.figures(effort, wanted.official),
         "memory": lambda: memory.figures(effort),
+        "journaled": lambda: journaled.figures(effort),
         "official": lambda: peer_official.figures(address, effort, wanted.official),
         "openapi": lambda: peer_openapi.figures(address, effort, wanted.openapi),
     }

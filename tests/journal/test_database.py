@@ -347,3 +347,21 @@ async def test_alembic_finds_nothing_to_migrate(opened, url):
     async with engine.connect() as connection:
         assert [] == await connection.run_sync(compare)
     await engine.dispose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_schema_that_comes_first_later_gets_no_second_table(postgres, sandbox, driver):
+    """An empty one would hide what was sent, and each key would be paid again."""
+    database = postgres.new_database()
+    url = postgres.url(database, driver=driver)
+    replayed = []
+    for _ in range(2):
+        async with SQLJournal(url) as journal, sandbox.client(journal=journal) as client:
+            receipt = await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+        replayed.append(receipt.replayed)
+        postgres.execute('CREATE SCHEMA IF NOT EXISTS "first"', database=database)
+        postgres.execute(
+            f'ALTER DATABASE {database} SET search_path = "first", public', database=database
+        )
+    assert ([False, True], [5]) == (replayed, sandbox.transfers_to(1001))

@@ -17,7 +17,9 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
     TransferState,
 )
+from clicksend_reseller.journal.checks import check_moment
 from clicksend_reseller.journal.judging import Assumptions, Opinion, Verdict, weigh
+from clicksend_reseller.journal.states import OPEN
 
 __all__ = ["Reconciliation", "reconcile_transfer"]
 
@@ -74,13 +76,18 @@ class Reconciliation:
 
 @attrs.frozen(kw_only=True)
 class _Case:
-    """What is known of the transfer before anything is read."""
+    """What is known of the transfer before anything is read.
+
+    Attributes:
+        read_since: `before` was not read before this moment; None where that is not known.
+    """
 
     client_user_id: int
     amount: int
     currency: str
     key: str | None
     before: Decimal | None
+    read_since: datetime | None
     entry: JournalEntry | None
 
     @property
@@ -97,6 +104,7 @@ async def reconcile_transfer(
     assume: Assumptions = Assumptions(),
     *,
     before: Decimal | int | None = None,
+    before_at: datetime | None = None,
 ) -> Reconciliation:
     """Read the client's balance and judge whether a transfer of unknown fate was applied.
 
@@ -109,6 +117,8 @@ async def reconcile_transfer(
         assume: what you know of the time between; by default nothing.
         before: the client's balance before the transfer, if you have read it; else the
             entry's `balance_before`.
+        before_at: when you read `before`, with a time zone. Without it any other transfer to
+            the client that the journal knows of may lie between, and is no `exclusive`.
 
     Returns:
         The verdict, both balances, times, assumptions and reasons.
@@ -116,9 +126,10 @@ async def reconcile_transfer(
     Raises:
         JournalError: the entry belongs to another account or base URL than the client.
         ResellerError: the account could not be read.
-        ValueError: the transfer was never sent.
+        ValueError: the transfer was never sent, or `before_at` makes no sense.
     """
-    case = await _case(client, entry, before)
+    _check_reading(before, before_at)
+    case = await _case(client, entry, before, before_at)
     assume, warnings = await _corrected(client, case, assume)
     account = await client.get_account(case.client_user_id)
     read_at = datetime.now(UTC)
@@ -143,6 +154,7 @@ async def _case(
     client: AsyncResellerClient,
     given: JournalEntry | TransferOutcomeUnknownError,
     before: Decimal | int | None,
+    before_at: datetime | None,
 ) -> _Case:
     key: str | None
     entry: JournalEntry | None
@@ -155,15 +167,31 @@ async def _case(
         raise TypeError(f"give an entry of the journal or the error, not {given!r:.80}")
     if entry is not None:
         _check(client, entry)
-        before = entry.balance_before if before is None else before
+        if before is None or before == entry.balance_before:
+            # Noted while it was intended, so after it was recorded.
+            before, before_at = entry.balance_before, entry.created_at
+        elif before_at and entry.sent_at and before_at > entry.sent_at:
+            raise ValueError(
+                f"a balance read at {before_at} may have the transfer in it, which may have left "
+                f"at {entry.sent_at}"
+            )
     return _Case(
         client_user_id=given.client_user_id,
         amount=given.amount,
         currency=given.currency,
         key=key,
         before=None if before is None else Decimal(before),
+        read_since=before_at,
         entry=entry,
     )
+
+
+def _check_reading(before: object, before_at: object) -> None:
+    if before_at is None:
+        return
+    check_moment("before_at", before_at)
+    if before is None:
+        raise ValueError("before_at says when `before` was read: give that too")
 
 
 async def _on_record(client: AsyncResellerClient, key: str | None) -> JournalEntry | None:
@@ -186,25 +214,37 @@ async def _corrected(
 ) -> tuple[Assumptions, tuple[str, ...]]:
     """Drop `exclusive` where the journal itself knows better."""
     journal: object = client.journal
-    entry = case.entry
-    if not assume.exclusive or entry is None or not isinstance(journal, _Readable):
+    if not assume.exclusive or not isinstance(journal, _Readable):
         return assume, ()
     async for other in journal.entries(client_user_id=case.client_user_id):
-        if _moved_meanwhile(other, entry):
+        if other.realm in {None, client.realm} and _may_have_moved(other, case):
             warning = (
                 f"exclusive is not so: the journal has another transfer to this client, "
-                f"{other.key!r}, sent at {other.sent_at}"
+                f"{other.key!r}, {other.state}, sent at {_or_not_known(other.sent_at)}"
             )
-            return attrs.evolve(assume, exclusive=False), (warning,)
+            return attrs.evolve(assume, exclusive=False), (warning, *_advice(case))
     return assume, ()
 
 
-def _moved_meanwhile(other: JournalEntry, entry: JournalEntry) -> bool:
-    if (other.key, other.round) == (entry.key, entry.round) or other.sent_at is None:
+def _may_have_moved(other: JournalEntry, case: _Case) -> bool:
+    """Tell whether another round may have been applied after the balance was read."""
+    entry = case.entry
+    if entry is not None and (other.key, other.round) == (entry.key, entry.round):
         return False
-    if other.state is TransferState.REJECTED or other.realm != entry.realm:
+    if other.state in OPEN:
+        return True  # and it may still be applied, however old it is
+    if other.state in {TransferState.INTENDED, TransferState.REJECTED}:
         return False
-    return entry.sent_at is None or other.sent_at >= entry.sent_at
+    ended = other.settled_at or other.sent_at
+    if other.state is TransferState.REFUTED and other.sent_at is None:
+        return False  # withdrawn
+    return case.read_since is None or ended is None or ended >= case.read_since
+
+
+def _advice(case: _Case) -> tuple[str, ...]:
+    if case.read_since is not None:
+        return ()
+    return ("nobody knows when the balance before was read: pass before_at=, if you do",)
 
 
 def _in_the_account_s_currency(

@@ -7,6 +7,7 @@ import pytest
 from clicksend_reseller import (
     JournalEntry,
     JournalError,
+    Transfer,
     TransferOutcomeUnknownError,
     TransferState,
 )
@@ -156,4 +157,76 @@ async def test_what_cannot_be_judged_is_refused(sandbox, given, error):
     async with sandbox.client() as client:
         with pytest.raises(error):
             await reconcile_transfer(client, given, ALL)
+    assert () == sandbox.requests
+
+
+async def two_to_one_client(sandbox, client, journal, *, before_the_other):
+    """Note a balance, pay another transfer and lose one that is not applied; give its row."""
+    row = Transfer(idempotency_key="k1", client_user_id=2000, amount=5, currency="AUD")
+    if before_the_other:
+        await journal.intend(row, realm=client.realm)
+        await journal.note_balance("k1", Decimal(50))
+    await client.transfer_credit(2000, 5, "AUD", idempotency_key="other")
+    if not before_the_other:
+        await journal.intend(row, realm=client.realm)
+        await journal.note_balance("k1", Decimal(55))
+    sandbox.fail("lost", applied=False)
+    error = await lose(client)
+    return await journal.get(error.idempotency_key)
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_that_was_sent_before_may_lie_after_the_reading(sandbox, journal):
+    """The balance was noted, then another was paid: its 5 AUD are not this one's."""
+    async with journal, sandbox.client(journal=journal) as client:
+        row = await two_to_one_client(sandbox, client, journal, before_the_other=True)
+        found = await reconcile_transfer(client, row, ALL)
+    assert [5] == sandbox.transfers_to(2000)
+    assert (Verdict.INCONCLUSIVE, False) == (found.verdict, found.assume.exclusive)
+    assert "another transfer to this client, 'other'" in found.reasons[0]
+
+
+@pytest.mark.asyncio
+async def test_a_reading_of_unknown_time_may_be_older_than_another_transfer(sandbox, journal):
+    """Unless its time is told, or it is the one on record."""
+    async with journal, sandbox.client(journal=journal) as client:
+        row = await two_to_one_client(sandbox, client, journal, before_the_other=False)
+        other = await journal.get("other")
+        assert other is not None
+        lies = [
+            await reconcile_transfer(client, row, ALL, before=50),
+            await reconcile_transfer(client, row, ALL, before=50, before_at=other.created_at),
+        ]
+        true = [
+            await reconcile_transfer(client, row, ALL),
+            await reconcile_transfer(client, row, ALL, before=55),
+            await reconcile_transfer(client, row, ALL, before=Decimal(55), before_at=row.sent_at),
+        ]
+    assert [Verdict.INCONCLUSIVE] * 2 == [found.verdict for found in lies]
+    assert "pass before_at=" in str(lies[0])
+    assert [Verdict.NOT_APPLIED] * 3 == [found.verdict for found in true]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {"before_at": datetime.now(UTC)},
+        {"before": 5, "before_at": datetime.now(UTC).replace(tzinfo=None)},
+    ],
+)
+async def test_a_time_without_a_reading_or_a_zone_is_refused(sandbox, reading):
+    """It would say nothing, or any of 24 things."""
+    async with sandbox.client() as client:
+        with pytest.raises(ValueError, match="before_at"):
+            await reconcile_transfer(client, entry(), ALL, **reading)
+    assert () == sandbox.requests
+
+
+@pytest.mark.asyncio
+async def test_a_reading_from_after_the_transfer_left_is_refused(sandbox):
+    """It may have the transfer in it, and then says that nothing came."""
+    async with sandbox.client() as client:
+        with pytest.raises(ValueError, match="may have left"):
+            await reconcile_transfer(client, entry(), ALL, before=55, before_at=datetime.now(UTC))
     assert () == sandbox.requests

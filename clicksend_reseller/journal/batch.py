@@ -75,7 +75,9 @@ def transfer_many(
     Returns:
         An async iterator of `TransferResult`, in the order in which they end; its `report` has
         counts and sums. Rows are started as you ask for results. After a `break`,
-        `await batch.aclose()`, or `async with`, waits for what is in flight.
+        `await batch.aclose()`, or `async with`, waits for what is in flight. Where the task is
+        cancelled nobody waits: the report counts what was in flight as unknown, and the journal
+        knows the truth once the client is closed.
 
     Raises:
         ConfigurationError: the client has no journal, or it cannot renew.
@@ -272,9 +274,9 @@ class _Run:
         transfer = row.transfer
         if row.is_same and row.state is TransferState.CONFIRMED:
             return _paid(transfer, _recorded_receipt(transfer))
+        if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
+            await self._renew(transfer.idempotency_key)
         try:
-            if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
-                await self._renew(transfer.idempotency_key)
             receipt = await self.client.transfer_credit(
                 transfer.client_user_id,
                 transfer.amount,
@@ -284,6 +286,10 @@ class _Run:
         except ResellerError as error:
             status = _status(error, row.state)
             return TransferResult(transfer=transfer, status=status, error=error)
+        except asyncio.CancelledError:
+            # What had left goes on without us, and is settled before the client is closed.
+            self.report.add(TransferResult(transfer=transfer, status=TransferStatus.UNKNOWN))
+            raise
         return _paid(transfer, receipt)
 
     async def _renew(self, key: str) -> None:

@@ -278,3 +278,32 @@ async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
     assert entry is not None
     assert [TransferState.REJECTED] == [each.state for each in entry.rounds]
     assert () == sandbox.ledger
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_batch_counts_what_had_left_as_unknown(sandbox, journal):
+    """It may have been paid, so it must not be said to be "not tried"."""
+    sandbox.fail("slow", operation="transfer_credit", times=None, seconds=0.2)
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(6), concurrency=4)
+        task = asyncio.create_task(statuses(batch))
+        await until(lambda: len(sandbox.requests) == 4)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (4, 2) == (batch.report.counts["unknown"], batch.report.remaining)
+    assert str(batch.report).startswith("4 unknown (20 AUD)\n2 not tried")
+    assert 4 == len(sandbox.ledger)
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_is_cancelled_before_its_rows_began_has_tried_none(sandbox, journal):
+    """No request was made."""
+    async with journal, sandbox.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(6))
+
+        await batch._run._record()
+        batch._run._fill()
+        for task in batch._run._under_way:
+            task.cancel()
+        await batch._run._drain()
+    assert (6, 0) == (batch.report.remaining, len(sandbox.requests))

@@ -18,6 +18,7 @@ from clicksend_reseller import (
     InsufficientCreditError,
     JournalEntry,
     JournalError,
+    KeyReusedError,
     Outcome,
     PermissionDeniedError,
     ResellerError,
@@ -363,6 +364,8 @@ def _status(error: ResellerError, on_record: TransferState) -> TransferStatus:
         return TransferStatus.UNKNOWN
     if isinstance(error, UnsettledTransferError):
         return TransferStatus.ELSEWHERE
+    if isinstance(error, KeyReusedError):
+        return TransferStatus.NOT_SENT  # whatever became of the row that has the key
     if error.outcome is Outcome.REJECTED:
         return TransferStatus.REJECTED
     if isinstance(error, JournalError) and on_record is TransferState.REJECTED:

@@ -307,3 +307,14 @@ async def test_a_batch_that_is_cancelled_before_its_rows_began_has_tried_none(sa
             task.cancel()
         await batch._run._drain()
     assert (6, 0) == (batch.report.remaining, len(sandbox.requests))
+
+
+@pytest.mark.asyncio
+async def test_a_key_of_another_transfer_that_was_refused_is_not_sent(sandbox, journal):
+    """The row of the list was not refused, and renewing pays it no more than now."""
+    sandbox.fail("error", status=400, response_code="INSUFFICIENT_CREDIT")
+    async with journal, sandbox.client(journal=journal) as client:
+        await statuses(transfer_many(client, transfers(1)))
+        edited = [attrs.evolve(transfers(1)[0], amount=7)]
+        found = await statuses(transfer_many(client, edited, renew_rejected=True))
+    assert {"k0": "not_sent"} == found

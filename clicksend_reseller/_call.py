@@ -118,6 +118,8 @@ class Call(Generic[T]):
         error.operation, error.attempts = self.operation.name, self.attempts
         if error.outcome is Outcome.NOT_SENT and self.reached and self.doubt is None:
             error.outcome = self.reached  # this attempt never left, but one before it had
+        if self.guard is not None:
+            self.guard.mark(error)
         failure = self._in_doubt(error) if self._is_doubtful(error) else error
         for link in chain(failure):
             link.__traceback__ = None  # frames hold body, headers and raw answer

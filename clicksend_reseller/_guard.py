@@ -197,6 +197,13 @@ class TransferGuard:
         """Put the key on a receipt."""
         return attrs.evolve(receipt, idempotency_key=self.key)
 
+    def mark(self, error: ResellerError) -> None:
+        """Say on an error that a round was used up though nothing left."""
+        # A claim that failed leaves it intended, or in a doubt that the next call will tell of.
+        is_its_own = isinstance(error, JournalError)
+        if self.claimed and error.outcome is Outcome.NOT_SENT and not is_its_own:
+            error.needs_renewal = True
+
     async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> None:
         """Record that the API said success; the receipt stands whatever the journal does."""
         account = receipt.account

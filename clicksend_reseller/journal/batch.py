@@ -70,7 +70,9 @@ def transfer_many(
         client: with a journal.
         transfers: a list, or `journal.pending()` for what was put in by `intend()`.
         concurrency: rows under way at once; the client's own limit holds as well.
-        renew_rejected: open another round for rows that were refused before this call.
+        renew_rejected: open another round for rows that were refused before this call. Rows of
+            `pending()` that were refused are pending no more: find them with
+            `entries(state="rejected")`, and `renew` puts them back.
         max_unknown: how many lost answers in a row end the batch.
 
     Returns:
@@ -366,7 +368,7 @@ def _status(error: ResellerError, on_record: TransferState) -> TransferStatus:
         return TransferStatus.ELSEWHERE
     if isinstance(error, KeyReusedError):
         return TransferStatus.NOT_SENT  # whatever became of the row that has the key
-    if error.outcome is Outcome.REJECTED:
+    if error.outcome is Outcome.REJECTED or error.needs_renewal:
         return TransferStatus.REJECTED
     if isinstance(error, JournalError) and on_record is TransferState.REJECTED:
         return TransferStatus.REJECTED

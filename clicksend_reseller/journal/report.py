@@ -11,13 +11,20 @@ from clicksend_reseller import ResellerError, Transfer, TransferReceipt
 __all__ = ["BatchReport", "TransferResult", "TransferStatus"]
 
 
+_REJECTED = (
+    'entries(state="rejected") finds the rejected ones; renew(key) puts one back into its queue',
+    "for a list, the same call with renew_rejected=True pays the rejected ones too",
+)
+
+
 class TransferStatus(StrEnum):
     """What became of one row.
 
     Attributes:
         PAID: now.
         ALREADY_PAID: before; nothing was sent now.
-        REJECTED: the API said no, now or before.
+        REJECTED: the API said no, now or before, or it was stopped after the claim before
+            anything left; `renew` opens another round.
         UNKNOWN: it may have been applied: a person must look.
         ELSEWHERE: somebody else is sending it, or another transfer to the client is open.
         NOT_SENT: nothing was sent; the same call again will try.
@@ -96,7 +103,7 @@ class BatchReport:
         if self.counts[TransferStatus.UNKNOWN]:
             lines.append("look at the unknown ones before anything else: do not send them again")
         if self.counts[TransferStatus.REJECTED]:
-            lines.append("the same call with renew_rejected=True pays the rejected ones too")
+            lines += _REJECTED
         elif self.remaining or self.counts[TransferStatus.NOT_SENT]:
             lines.append("the same call again goes on")
         return "\n".join(lines or ["nothing to pay"])

@@ -16,7 +16,7 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.journal import SQLJournal, transfer_many
 from clicksend_reseller.sandbox import Sandbox
-from memory_journal import MemoryJournal
+from memory_journal import MemoryJournal, raises
 from waiting import until
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
@@ -318,3 +318,55 @@ async def test_a_key_of_another_transfer_that_was_refused_is_not_sent(sandbox, j
         edited = [attrs.evolve(transfers(1)[0], amount=7)]
         found = await statuses(transfer_many(client, edited, renew_rejected=True))
     assert {"k0": "not_sent"} == found
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("options", [{"timeout": 0.4}, {"deadline": 0.4}])
+async def test_a_claim_that_outlasts_the_time_leaves_a_rejected_row(sandbox, journal, options):
+    """Its round is used up, so that the same call again would not go on; renewed it is paid."""
+    claim = journal.claim
+
+    async def slowly(*values, **options):
+        await asyncio.sleep(0.6)
+        return await claim(*values, **options)
+
+    async with journal:
+        journal.claim = slowly
+        async with sandbox.client(journal=journal, **options) as client:
+            batch = transfer_many(client, transfers(1))
+            assert {"k0": "rejected"} == await statuses(batch)
+        entry = await journal.get("k0")
+        assert entry is not None
+        assert (TransferState.REJECTED, "not sent") == (entry.state, entry.response_msg)
+        assert () == sandbox.ledger
+        journal.claim = claim
+        async with sandbox.client(journal=journal) as client:
+            again = transfer_many(client, transfers(1), renew_rejected=True)
+            assert {"k0": "paid"} == await statuses(again)
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_fails_leaves_a_row_that_the_same_call_goes_on_with(sandbox):
+    """It is intended as before."""
+    journal = MemoryJournal()
+    journal.before["claim"] = raises(OSError("disk full"))
+    async with sandbox.client(journal=journal) as client:
+        assert {"k0": "not_sent"} == await statuses(transfer_many(client, transfers(1)))
+        del journal.before["claim"]
+        assert {"k0": "paid"} == await statuses(transfer_many(client, transfers(1)))
+
+
+@pytest.mark.asyncio
+async def test_a_refused_row_of_a_queue_is_found_and_renewed_as_the_report_says(sandbox, journal):
+    """It is pending no more, so that no call on `pending()` meets it."""
+    sandbox.fail("limit", operation="transfer_credit", retry_after=0)
+    async with journal, sandbox.client(journal=journal) as client:
+        await journal.intend(*transfers(1))
+        batch = transfer_many(client, journal.pending())
+        assert {"k0": "rejected"} == await statuses(batch)
+        assert 'entries(state="rejected") finds the rejected ones; renew(key)' in str(batch.report)
+        again = transfer_many(client, journal.pending(), renew_rejected=True)
+        assert {} == await statuses(again)
+        async for entry in journal.entries(state="rejected"):
+            await journal.renew(entry.key, by="ann", note="later")
+        assert {"k0": "paid"} == await statuses(transfer_many(client, journal.pending()))

@@ -57,7 +57,7 @@ def transfer(
         everywhere: the options of every command.
     """
     wanted = Transfer(
-        idempotency_key=checked_key(key or f"cli-{uuid.uuid4().hex[:12]}"),
+        idempotency_key=_minted() if key is None else checked_key(key),
         client_user_id=client_user_id,
         amount=amount,
         currency=currency,
@@ -68,7 +68,7 @@ def transfer(
     output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
     with Session(everywhere, journaled=True) as session:
         session.make_up([wanted])
-        entry = session.run(session.journal.get(wanted.idempotency_key)) if key else None
+        entry = None if key is None else session.run(session.journal.get(wanted.idempotency_key))
         account = None
         if entry is None or entry.state is TransferState.INTENDED:
             account = _confirmed(session, wanted, entry, moving)
@@ -80,6 +80,10 @@ def transfer(
         if account is not None:
             _keep_balance(session, wanted, account)
         return _sent(session, output, wanted, allow_negative=allow_negative)
+
+
+def _minted() -> str:
+    return f"cli-{uuid.uuid4().hex[:12]}"
 
 
 def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:

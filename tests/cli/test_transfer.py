@@ -82,6 +82,8 @@ def test_a_refusal_is_1_and_can_be_renewed(live, served):
         ((1001, 5, "aud"), "three capital letters, not 'aud'"),
         ((0, 5, "AUD"), "client_user_id must be from 1"),
         ((1001, 5, "AUD", "--key", " "), "--key must be"),
+        ((1001, 5, "AUD", "--key", ""), "--key must be"),
+        ((1001, 5, "AUD", "--key="), "--key must be"),
         ((1001, "5.5", "AUD"), "a whole number, not '5.5'"),
         ((1001, "5.0", "AUD"), "a whole number, not '5.0'"),
         ((1001, "1_000", "AUD"), "a whole number, not '1_000'"),

@@ -11,7 +11,7 @@ import attrs
 
 from clicksend_reseller import ConfigurationError, Secret
 from clicksend_reseller.cli.options import IN_PROCESS, Everywhere
-from clicksend_reseller.cli.record_files import absolute, file_of, file_url
+from clicksend_reseller.cli.record_files import Kept, home_folder, in_file, kept_at
 from clicksend_reseller.cli.statuses import EndedError, Status
 
 __all__ = ["SANDBOX_URL", "Place", "find_place", "journal_folder"]
@@ -32,7 +32,7 @@ class Place:
         in_process: the API is a world in this process.
         username: None where it is not set.
         api_key: None where it is not set.
-        journal: an SQLAlchemy URL; None for a temporary one.
+        journal: None for a temporary one.
         is_new_journal: its file was not there when the command began.
         sources: where each setting comes from, by name.
     """
@@ -42,7 +42,7 @@ class Place:
     in_process: bool
     username: str | None
     api_key: Secret | None
-    journal: str | None = attrs.field(repr=False)
+    journal: Kept | None
     is_new_journal: bool
     sources: dict[str, str]
 
@@ -56,14 +56,13 @@ class Place:
     @property
     def journal_file(self) -> Path | None:
         """The file that the journal is kept in, where it is one."""
-        return file_of(self.journal)
+        return self.journal.file if self.journal is not None else None
 
     @property
     def journal_shown(self) -> str:
         """The journal without a password; one that is new may be a mistyped one."""
-        if self.journal_file is not None:
-            return f"{_short(self.journal_file)}{' (new)' if self.is_new_journal else ''}"
-        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.journal or "temporary")
+        shown = self.journal.shown if self.journal is not None else "temporary"
+        return f"{shown} (new)" if self.is_new_journal else shown
 
 
 def find_place(options: Everywhere) -> Place:
@@ -77,7 +76,7 @@ def find_place(options: Everywhere) -> Place:
     base_url, source = _base_url(options.sandbox)
     given = _credentials(options.sandbox, base_url)
     journal, journal_source = _journal(options, base_url)
-    file = file_of(journal)
+    file = journal.file
     return Place(
         base_url=base_url,
         is_sandbox=urlsplit(base_url).hostname in _LOOPBACK,
@@ -94,17 +93,12 @@ def journal_folder() -> Path:
     """Give the folder of the journals that nobody named."""
     state = os.environ.get("XDG_STATE_HOME") or ""
     # The specification of these folders says that a relative path is to be ignored.
-    home = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    home = Path(state) if Path(state).is_absolute() else home_folder() / ".local" / "state"
     return home / "clicksend-reseller"
 
 
-def _short(file: Path) -> str:
-    home = Path.home()
-    return f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
-
-
 def _rehearsal(options: Everywhere) -> Place:
-    _no_password(options.journal)
+    _given(options)
     return Place(
         base_url=SANDBOX_URL,
         is_sandbox=True,
@@ -160,14 +154,14 @@ def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | 
     return username, api_key, " and ".join(names)
 
 
-def _journal(options: Everywhere, base_url: str) -> tuple[str, str]:
-    _no_password(options.journal)
-    if options.journal is not None:
-        return absolute(options.journal), "--journal"
+def _journal(options: Everywhere, base_url: str) -> tuple[Kept, str]:
+    given = _given(options)
+    if given is not None:
+        return given, "--journal"
     in_environment = os.environ.get("CLICKSEND_JOURNAL")
     if in_environment and options.sandbox is None:
-        return absolute(in_environment), "CLICKSEND_JOURNAL"
-    return file_url(journal_folder() / _file_name(base_url)), "the default"
+        return kept_at(in_environment), "CLICKSEND_JOURNAL"
+    return in_file(journal_folder() / _file_name(base_url)), "the default"
 
 
 def _file_name(base_url: str) -> str:
@@ -177,10 +171,12 @@ def _file_name(base_url: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", base_url).strip("-") + ".db"
 
 
-def _no_password(journal: str | None) -> None:
-    if journal is not None and re.search(r"://[^/@]*:[^/@]+@", journal):
+def _given(options: Everywhere) -> Kept | None:
+    kept = None if options.journal is None else kept_at(options.journal)
+    if kept is not None and kept.has_secret:
         raise EndedError(
             Status.USAGE,
-            "--journal holds a password, which every user of this machine can see in the list "
-            "of processes: put the URL into CLICKSEND_JOURNAL",
+            "--journal holds a password, or may, which every user of this machine can see in the "
+            "list of processes: put the URL into CLICKSEND_JOURNAL",
         )
+    return kept

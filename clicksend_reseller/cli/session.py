@@ -18,7 +18,7 @@ from clicksend_reseller.cli.interrupts import Interrupts
 from clicksend_reseller.cli.limiting import PerMinute
 from clicksend_reseller.cli.options import Everywhere
 from clicksend_reseller.cli.place import Place, find_place
-from clicksend_reseller.cli.record_files import file_url, open_journal
+from clicksend_reseller.cli.record_files import Kept, in_file, open_journal
 from clicksend_reseller.cli.statuses import EndedError, Status
 from clicksend_reseller.cli.voice import Voice
 
@@ -237,11 +237,11 @@ class Session:
         file = self.place.journal_file
         return not self.place.in_process and (file is None or file.exists())
 
-    def _temporary_journal(self) -> str:
+    def _temporary_journal(self) -> Kept:
         if self.options.journal is not None or os.environ.get("CLICKSEND_JOURNAL"):
             self.voice.note("a rehearsal: its journal is a temporary one")
         self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
-        return file_url(self._folder / "journal.db")
+        return in_file(self._folder / "journal.db")
 
     def _observe(self, event: CallEvent) -> None:
         if event.operation == "transfer_credit":

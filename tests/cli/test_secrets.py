@@ -76,6 +76,35 @@ def test_a_journal_with_a_password_does_not_stand_in_a_command(tmp_path):
     assert PASSWORD not in home.call("doctor", CLICKSEND_JOURNAL=url).out
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg://me:se/cret99@127.0.0.1:1/db",
+        "postgresql+asyncpg://127.0.0.1:1/db?user=me&password=secret99",
+        "postgresql+asyncpg://me:se@cret99@127.0.0.1:1/db",
+        "postgresql+asyncpg://me:se@cr:et99@127.0.0.1:1/db",
+        "postgresql+asyncpg://me:se@cr/et99@127.0.0.1:1/db",
+        "postgresql+asyncpg://me:se?cret99@127.0.0.1:1/db",
+        "postgresql+asyncpg//me:secret99@127.0.0.1",
+    ],
+)
+def test_no_spelling_of_a_url_shows_its_password(live, served, url):
+    """With any sign in it, as a part of the query, or where the URL makes no sense."""
+    shown = [
+        live.call(*words, *noise, CLICKSEND_JOURNAL=url)
+        for words in (("doctor",), ("journal", "show", "x"), ("transfer", 1, 5, "AUD", "--yes"))
+        for noise in ((), ("-v", "-v"))
+    ]
+    given = live.call("journal", "list", "--journal", url)
+    assert 2 == given.status
+    assert "CLICKSEND_JOURNAL" in given.err
+    shown.append(given)
+    for run in shown:
+        assert "et99" not in run.out + run.err
+        assert "Traceback" not in run.err
+    assert [] == served.ledger
+
+
 def test_live_credentials_never_go_to_a_sandbox(tmp_path, served):
     """--sandbox=URL brings its own."""
     live = {"CLICKSEND_USERNAME": "somebody", "CLICKSEND_API_KEY": KEY}

@@ -16,7 +16,6 @@ from clicksend_reseller.cli.statuses import EndedError, Status
 
 __all__ = ["SANDBOX_URL", "Place", "find_place", "journal_folder"]
 
-LIVE_HOST = "rest.clicksend.com"
 SANDBOX_URL = "http://localhost:8730/v3"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -165,10 +164,12 @@ def _journal(options: Everywhere, base_url: str) -> tuple[Kept, str]:
 
 
 def _file_name(base_url: str) -> str:
-    host = urlsplit(base_url).hostname
-    if host == LIVE_HOST:
+    """One for all hosts that may lead to the same account; its keys are on record with theirs."""
+    parts = urlsplit(base_url)
+    if parts.hostname not in _LOOPBACK:
         return "journal.db"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", base_url).strip("-") + ".db"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}-localhost-{port}{re.sub(r'[^A-Za-z0-9.]+', '-', parts.path)}.db"
 
 
 def _given(options: Everywhere) -> Kept | None:

@@ -11,7 +11,10 @@ from cyclopts import Parameter
 
 from clicksend_reseller import (
     Account,
+    AuthenticationError,
     JournalEntry,
+    NotFoundError,
+    PermissionDeniedError,
     ResellerError,
     Transfer,
     TransferReceipt,
@@ -69,16 +72,15 @@ def transfer(
     with Session(everywhere, journaled=True) as session:
         session.make_up([wanted])
         entry = None if key is None else session.run(session.journal.get(wanted.idempotency_key))
-        account = None
-        if entry is None or entry.state is TransferState.INTENDED:
-            account = _confirmed(session, wanted, entry, moving)
+        is_new = entry is None or entry.state is TransferState.INTENDED
+        is_new = is_new and _confirmed(session, wanted, entry, moving)
         if moving.dry_run:
             session.voice.note("a dry run: nothing was sent")
             return Status.DONE
         if key is None:
             _say_key(session, wanted)
-        if account is not None:
-            _keep_balance(session, wanted, account)
+        if is_new:
+            _keep_balance(session, wanted)
         return _sent(session, output, wanted, allow_negative=allow_negative)
 
 
@@ -106,15 +108,15 @@ def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
 
 def _confirmed(
     session: Session, wanted: Transfer, entry: JournalEntry | None, moving: Moving
-) -> Account | None:
+) -> bool:
     if entry is not None and not is_for(entry, wanted, session.client.realm):
-        return None  # the journal refuses it by itself
+        return False  # the journal refuses it by itself
     account = session.run(session.client.get_account(wanted.client_user_id))
     seen = session.run(twins(session.journal, [wanted], session.client.realm))
     _show(session, wanted, account, seen)
     if not moving.yes and not moving.dry_run:
         session.voice.confirm("Send it?")
-    return account
+    return True
 
 
 def _show(
@@ -147,11 +149,22 @@ def _say_key(session: Session, wanted: Transfer) -> None:
     session.voice.warn(f"key {key}; if this is interrupted, run again with --key {key}")
 
 
-def _keep_balance(session: Session, wanted: Transfer, account: Account) -> None:
-    """Put the balance that was shown beside the transfer, for `journal reconcile` to compare."""
-    journal = session.journal
-    session.run(journal.intend(wanted, realm=session.client.realm))
-    session.run(journal.note_balance(wanted.idempotency_key, account.balance))
+def _keep_balance(session: Session, wanted: Transfer) -> None:
+    """Put the client's balance of this moment beside the transfer, for `journal reconcile`.
+
+    Not the one that was shown: another transfer may have arrived while a person was asked.
+    """
+    journal, client = session.journal, session.client
+    entry = session.run(journal.intend(wanted, realm=client.realm))
+    try:
+        account = session.run(client.get_account(wanted.client_user_id))
+    except (AuthenticationError, PermissionDeniedError, NotFoundError):
+        raise
+    except ResellerError:
+        if entry.balance_before is not None:
+            raise  # an earlier reading stands there, and would be taken for this one
+    else:
+        session.run(journal.note_balance(wanted.idempotency_key, account.balance))
 
 
 def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:

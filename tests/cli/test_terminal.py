@@ -1,5 +1,6 @@
 """What does a person at a terminal meet? Through a real pseudo-terminal."""
 
+import json
 import re
 import signal
 import time
@@ -103,6 +104,22 @@ def test_a_minted_key_is_said_before_anything_is_sent(terminal, served):
     status, _ = ended(again)
     assert status in {0, 6}
     assert len(served.paid) <= 1
+
+
+def test_the_balance_on_record_is_the_one_right_before_sending(terminal, live, served):
+    """Another transfer came while the person read: it must not pass for this one's arrival."""
+    child = terminal(*TRANSFER)
+    child.expect(r"Send it\? \[y/N\] ")
+    assert 0 == live.call("transfer", 1001, 12, "AUD", "--key", "other", "--yes").status
+    served.fail("lost", operation="transfer_credit", applied=False)
+    child.send("y\r")
+    assert 6 == ended(child)[0]
+    words = ("--exclusive", "--same-currency", "--max-spend", 0, "-o", "jsonl")
+    run = live.call("journal", "reconcile", "invoice-7", *words)
+    assert [(1001, "12.000000")] == served.paid
+    assert ("62.000000", "inconclusive") == tuple(
+        json.loads(run.out)[name] for name in ("before", "verdict")
+    )
 
 
 # --- a batch

@@ -1,7 +1,9 @@
 """One transfer: sent once under its key, and each end with its own status."""
 
+import contextlib
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -148,6 +150,40 @@ def test_a_dry_run_shows_and_sends_nothing(live, served):
     assert (0, []) == (run.status, served.ledger)
     assert "1001, plain" in run.err
     assert 1 == live.call("journal", "show", "k").status
+
+
+def balance_on_record(live):
+    """What `journal reconcile` would compare with."""
+    (row,) = rows(live.call("journal", "show", "k", "-o", "jsonl"))
+    return row["state"], row["balance_before"]
+
+
+def test_a_balance_that_cannot_be_read_keeps_nothing_back(live, served):
+    """It is for a later verdict only: the transfer goes on without one."""
+    served.fail("error", operation="get_account", after=1, status=400)
+    assert (0, 1) == (pay(live, 1001, 5, "AUD", "--key", "k").status, len(served.ledger))
+    assert ("confirmed", None) == balance_on_record(live)
+
+
+@pytest.mark.parametrize(("answer", "status"), [(401, 4), (403, 4), (404, 1)])
+def test_a_reading_that_shows_that_nothing_works_ends_it(live, served, answer, status):
+    """The transfer would be refused as well, and its key with it."""
+    served.fail("error", operation="get_account", after=1, status=answer)
+    assert (status, []) == (pay(live, 1001, 5, "AUD", "--key", "k").status, served.ledger)
+    assert ("intended", None) == balance_on_record(live)
+
+
+def test_an_old_reading_never_passes_for_a_new_one(live, served):
+    """A run that ended before it sent left its own: it is replaced, or nothing is sent."""
+    for answer in (401, 400):
+        served.fail("error", operation="get_account", after=1, status=answer)
+        assert pay(live, 1001, 5, "AUD", "--key", "k").status in {1, 4}
+        (file,) = (live.folder / "state" / "clicksend-reseller").glob("*.db")
+        with contextlib.closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE clicksend_transfer SET balance_before = '45'")
+    assert [] == served.ledger
+    assert 0 == pay(live, 1001, 5, "AUD", "--key", "k").status
+    assert ("confirmed", "50.000000") == balance_on_record(live)
 
 
 def test_the_same_again_within_a_day_is_noticed(live, served):

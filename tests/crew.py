@@ -23,10 +23,10 @@ class Crew:
             [sys.executable, str(Path(__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
         )
         self._number = 0
         self._ended = {}
+        self._heard = b""
 
     def __enter__(self):
         return self
@@ -61,20 +61,27 @@ class Crew:
         return self._ended.pop(number)
 
     def has_ended(self, number):
-        assert self._process.stdout
-        while number not in self._ended and select.select([self._process.stdout], [], [], 0)[0]:
+        while number not in self._ended and self._has_something_to_say():
             self._hear()
         return number in self._ended
 
+    def _has_something_to_say(self):
+        assert self._process.stdout
+        # What has been read already is seen by no select.
+        return b"\n" in self._heard or select.select([self._process.stdout], [], [], 0)[0]
+
     def _tell(self, what):
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
         self._process.stdin.flush()
 
     def _hear(self):
         assert self._process.stdout
-        line = self._process.stdout.readline()
-        assert line, "the crew is gone"
+        while b"\n" not in self._heard:
+            more = os.read(self._process.stdout.fileno(), 65536)
+            assert more, "the crew is gone"
+            self._heard += more
+        line, _, self._heard = self._heard.partition(b"\n")
         said = json.loads(line)
         if "result" in said:
             self._ended[said["number"]] = said["result"]

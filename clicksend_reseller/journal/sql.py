@@ -213,7 +213,9 @@ class SQLJournal:
         statement = statements.settle(
             self._dialect, key, round, attempt=attempt, state=state, answer=answer
         )
-        settlement = steps.Settlement(key, round, attempt=attempt, state=state, statement=statement)
+        settlement = steps.Settlement(
+            key, round, attempt=attempt, state=state, answer=answer, statement=statement
+        )
         for seconds in self._patience:
             try:
                 return await self._database.write(settlement.write, durable=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import CursorResult, Row, Select, Update
@@ -125,20 +125,29 @@ class Settlement:
         number: of the round.
         attempt: the one that claimed it.
         state: what became of it.
-        statement: records that.
+        answer: what the API said.
+        statement: records all that.
 
     Attributes:
         is_repeated: an earlier try may have written it, its commit being in doubt.
     """
 
     def __init__(
-        self, key: str, number: int, *, attempt: str, state: TransferState, statement: Update
+        self,
+        key: str,
+        number: int,
+        *,
+        attempt: str,
+        state: TransferState,
+        answer: Mapping[str, object],
+        statement: Update,
     ) -> None:
         self.is_repeated = False
         self._key = key
         self._number = number
         self._attempt = attempt
         self._state = state
+        self._answer = answer
         self._statement = statement
 
     async def write(self, own: AsyncConnection) -> bool:
@@ -162,7 +171,8 @@ class Settlement:
             row.by,
             self._state.value,
         )
-        words = f"the answer came after the decision and says {self._state.value!r}"
+        said = ", ".join(f"{name} {value}" for name, value in self._answer.items() if value)
+        words = f"the answer came after the decision and says {self._state.value!r} ({said})"
         await own.execute(statements.annotate(row.key, row.round, row.attempt, words))
 
 

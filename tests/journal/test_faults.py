@@ -179,7 +179,8 @@ async def test_a_decision_that_came_first_stands_and_the_answer_is_kept(opened, 
         entry = await journal.get("k1")
     assert entry is not None
     assert (TransferState.REFUTED, "ann") == (entry.state, entry.by)
-    assert entry.note == "not seen; the answer came after the decision and says 'confirmed'"
+    late = "the answer came after the decision and says 'confirmed' (status_code 200)"
+    assert f"not seen; {late}" == entry.note
     words = "was resolved as 'refuted' by 'ann', and its answer says 'confirmed'"
     assert [f"the transfer with key 'k1' {words}"] == caplog.messages
 

@@ -185,6 +185,7 @@ class Database:
 
 
 def failure(exc: Exception) -> JournalError:
-    """Say what the database said, without the statement."""
+    """Say what the database said, without the statement, its values and a link."""
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-    return JournalError(f"the journal failed ({type(cause).__name__}: {cause})", permanent=True)
+    words = cause.args[0] if isinstance(cause, SQLAlchemyError) and cause.args else cause
+    return JournalError(f"the journal failed ({type(cause).__name__}: {words})", permanent=True)

@@ -170,16 +170,18 @@ class SQLJournal:
 
         Raises:
             UnsettledTransferError: another transfer to this client is open.
-            SQLAlchemyError: the claim failed, or it is in doubt: send nothing.
+            JournalError: the claim failed, or it is in doubt: send nothing.
         """
         statement = statements.claim(
             self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
         )
         try:
-            return await self._database.write(lambda own: steps.changes_one(own, statement))
-        except IntegrityError:
-            # The UPDATE itself was refused, so nothing is in doubt.
-            raise await self._stands_in_the_way(key, round, realm) from None
+            return await self._write(lambda own: steps.changes_one(own, statement))
+        except JournalError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                # The UPDATE itself was refused, so nothing is in doubt.
+                await self._refuse_a_second(key, round, realm, str(error.__cause__.orig))
+            raise
 
     async def settle(
         self,
@@ -366,24 +368,26 @@ class SQLJournal:
 
     async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
         # A look needs no lock, and for a key that is known it is all.
-        rows = await self._database.read(
-            lambda own: steps.read(own, statements.rounds_of(transfer.idempotency_key))
-        )
-        if rows:
+        question = statements.rounds_of(transfer.idempotency_key)
+        if rows := await self._read(lambda own: steps.read(own, question)):
             return to_entry(rows[-1])
-        [entry] = await self._database.write(
+        [entry] = await self._write(
             lambda own: steps.record(own, [transfer], realm=realm), durable=False
         )
         return entry
 
-    async def _stands_in_the_way(self, key: str, number: int, realm: str) -> JournalError:
+    async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
+        """Name the open transfer that kept a round from being claimed, if it was one."""
         question = statements.in_the_way(key, number, realm=realm)
-        rows = await self._database.read(lambda own: steps.read(own, question))
-        which = f"the transfer with key {rows[0].key!r}" if rows else "another transfer"
-        return UnsettledTransferError(
-            f"{which} to the same client is open: it must be settled or resolved first",
-            permanent=True,
-        )
+        rows = await self._read(lambda own: steps.read(own, question))
+        if rows:
+            fact = f"the transfer with key {rows[0].key!r} to the same client is open"
+            advice = "it must be settled or resolved first"
+        elif "open_client" in said:
+            fact, advice = "another transfer to the same client was open just now", "try again"
+        else:
+            return
+        raise UnsettledTransferError(f"{fact}: {advice}", permanent=True) from None
 
     async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
         return await self._write(lambda own: steps.record(own, chunk, realm=realm))
@@ -393,9 +397,9 @@ class SQLJournal:
 
     # --- on the way to the database
 
-    async def _write(self, work: Work[T]) -> T:
+    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, durable=durable)
         except ResellerError:
             raise
         except Exception as exc:

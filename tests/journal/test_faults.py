@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 import postgres as postgres_module
@@ -19,8 +20,10 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
     TransferReceipt,
     TransferState,
+    UnsettledTransferError,
 )
 from clicksend_reseller.journal import SQLJournal, opening, transfer_many
+from clicksend_reseller.journal.database import failure
 from clicksend_reseller.journal.schema import metadata
 
 SENT, CONFIRMED, INTENDED = TransferState.SENT, TransferState.CONFIRMED, TransferState.INTENDED
@@ -244,3 +247,53 @@ async def test_what_a_backup_calls_intended_is_held(opened, served):
         await journal.renew(key, by="ann", note="pay it")
         assert isinstance(await outcome(client, key, client_user_id), TransferReceipt)
     assert 1 == served.applied_to(client_user_id)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("event_", "intends"), [("UPDATE", True), ("INSERT", False)], ids=["claim", "intend"]
+)
+async def test_a_step_that_is_refused_is_told_as_what_it_is(tmp_path, served, event_, intends):
+    """In the database's words, without SQL, values and links; no other transfer is open."""
+    path, client_user_id = tmp_path / "transfers.db", served.new_client()
+    async with (
+        SQLJournal(f"sqlite+aiosqlite:///{path}") as journal,
+        served.client(journal=journal) as client,
+    ):
+        with sqlite3.connect(path) as other:
+            other.execute(
+                f"CREATE TRIGGER refuses BEFORE {event_} ON clicksend_transfer "
+                "BEGIN SELECT RAISE(ABORT, 'not today'); END"
+            )
+        error = await outcome(client, "k1", client_user_id)
+        entry = await journal.get("k1")
+    assert JournalError is type(error)
+    assert error.message == "the journal failed (IntegrityError: not today)"
+    assert (entry is not None) == intends
+    assert 0 == served.applied_to(client_user_id)
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_that_was_open_until_just_now_was_in_the_way(opened, served):
+    """It has ended before it could be named; nothing is wrong with the journal."""
+    first, second = served.new_client(), "k2"
+    async with opened() as journal:
+        for key in ("k1", second):
+            row = Transfer(idempotency_key=key, client_user_id=first, amount=5, currency="AUD")
+            await journal.intend(row, realm="r")
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
+        read = journal._read
+
+        async def late(work):
+            await journal.settle("k1", 1, "a", CONFIRMED)
+            return await read(work)
+
+        journal._read = late
+        with pytest.raises(UnsettledTransferError, match="was open just now: try again"):
+            await journal.claim(second, 1, realm="r", attempt="b")
+
+
+def test_a_failure_of_the_library_s_own_has_no_link():
+    """A pool that is used up, for example."""
+    error = failure(PoolTimeoutError("no connection is free", code="3o7r"))
+    assert error.message == "the journal failed (TimeoutError: no connection is free)"

@@ -13,11 +13,15 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
 from clicksend_reseller import ConfigurationError
 
-__all__ = ["BUSY_SECONDS", "Opened", "open_engine", "pragmas"]
+__all__ = ["BUSY_SECONDS", "Opened", "open_engine", "pragmas", "shown"]
 
 # How long a step waits for another one's lock.
 BUSY_SECONDS = 30
 
+_NO_URL = (
+    "this is no database URL: write sqlite+aiosqlite:///transfers.db or "
+    "postgresql+asyncpg://user@host/database; in a password %40 is @ and %3A is :"
+)
 _DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg or psycopg"}
 
 
@@ -59,15 +63,22 @@ def open_engine(given: str | URL | AsyncEngine) -> Opened:
     return _make(_parsed(given))
 
 
+def shown(url: URL) -> str:
+    """Render a URL without its password; the query may hold one too, so it is left out whole."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
 def _parsed(given: str | URL) -> URL:
+    # It may hold a password, so it is not shown. Of one with a bare : or @ a part is taken for
+    # the port, which is then no number, or for the host, which would be shown.
     try:
-        return make_url(given)
-    except ArgumentError:
-        # It may hold a password, so it is not shown.
-        raise ConfigurationError(
-            "this is no database URL: write sqlite+aiosqlite:///transfers.db "
-            "or postgresql+asyncpg://user@host/database"
-        ) from None
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(_NO_URL) from None
+    is_torn = isinstance(given, str) and given.count("@") > 1
+    if is_torn and url.get_backend_name() == "postgresql":
+        raise ConfigurationError(_NO_URL)
+    return url
 
 
 def _make(url: URL) -> Opened:

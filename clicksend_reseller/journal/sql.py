@@ -31,7 +31,7 @@ from clicksend_reseller.journal.checks import (
     check_transfer,
 )
 from clicksend_reseller.journal.database import Database, Work, failure
-from clicksend_reseller.journal.opening import open_engine
+from clicksend_reseller.journal.opening import open_engine, shown
 from clicksend_reseller.journal.schema import newest_with_rounds, to_entry
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.steps import RESOLVABLE_AFTER
@@ -362,7 +362,7 @@ class SQLJournal:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"SQLJournal({self._engine.url.render_as_string(hide_password=True)!r})"
+        return f"SQLJournal({shown(self._engine.url)!r})"
 
     # --- inside
 

@@ -365,3 +365,31 @@ async def test_a_schema_that_comes_first_later_gets_no_second_table(postgres, sa
             f'ALTER DATABASE {database} SET search_path = "first", public', database=database
         )
     assert ([False, True], [5]) == (replayed, sandbox.transfers_to(1001))
+
+
+# -- the URL
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql+asyncpg://u:secret@h/db", "postgresql+asyncpg://u:***@h/db"),
+        ("postgresql+asyncpg://h/db?user=u&password=secret", "postgresql+asyncpg://h/db"),
+        ("postgresql+psycopg://u@h/db?passfile=secret", "postgresql+psycopg://u@h/db"),
+    ],
+)
+def test_a_journal_shows_no_password(url, text):
+    """Wherever in the URL it stands."""
+    assert f"SQLJournal({text!r})" == repr(SQLJournal(url))
+
+
+@pytest.mark.parametrize(
+    "password", ["half@other:most", "half@other", "half@other/most", "half@ot?er"]
+)
+def test_a_password_that_is_not_escaped_is_not_shown(password):
+    """A part of it is taken for the host or the port, and those would be shown."""
+    with pytest.raises(ConfigurationError, match=r"this is no database URL.*%40") as raised:
+        SQLJournal(f"postgresql+asyncpg://u:{password}@h/db")
+    told = f"{raised.value} {raised.value.__cause__}"
+    assert [] == [part for part in ("half", "other", "ot?er", "most") if part in told]
+    assert raised.value.__context__ is None or raised.value.__suppress_context__

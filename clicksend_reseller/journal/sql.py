@@ -259,6 +259,10 @@ class SQLJournal:
         Call it after restoring a backup or failing over to a replica that lagged, before any
         client runs: what the old copy calls intended may have been sent since.
 
+        It is not enough. Rows that the copy never had, and rejected ones that were renewed and
+        paid since, cannot be held. Run no list from after the backup again, and renew nothing,
+        before you have compared with the ClickSend dashboard.
+
         Args:
             before: usually now; with a time zone.
             by: who decides.

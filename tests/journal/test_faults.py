@@ -297,3 +297,35 @@ def test_a_failure_of_the_library_s_own_has_no_link():
     """A pool that is used up, for example."""
     error = failure(PoolTimeoutError("no connection is free", code="3o7r"))
     assert error.message == "the journal failed (TimeoutError: no connection is free)"
+
+
+@pytest.mark.asyncio
+async def test_a_hold_does_not_reach_what_the_copy_does_not_know(opened, served):
+    """A row that it never had, and one that it calls rejected, are paid by the same call again."""
+    lost, refused = served.new_clients(2)
+    async with opened() as journal:
+        row = Transfer(idempotency_key="k1", client_user_id=refused, amount=5, currency="AUD")
+        await journal.intend(row, realm="r")
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
+        assert await journal.settle("k1", 1, "a", TransferState.REJECTED)
+        assert 0 == await journal.hold(datetime.now(UTC), by="ann", note="restored")
+        assert 2 == await journal.renew("k1", by="ann", note="and paid again")
+        row = Transfer(idempotency_key="k2", client_user_id=lost, amount=5, currency="AUD")
+        entry = await journal.intend(row, realm="r")
+    assert INTENDED is entry.state
+    words = " ".join((SQLJournal.hold.__doc__ or "").split())
+    assert "Run no list from after the backup again, and renew nothing" in words
+
+
+@pytest.mark.asyncio
+async def test_keys_are_compared_byte_by_byte(opened):
+    """Two that look alike are two payments, as the reference says."""
+    keys = ["facture-\u00e9", "facture-e\u0301", "inv-7", "inv-7 ", " inv-7", "INV-7"]
+    rows = [
+        Transfer(idempotency_key=key, client_user_id=n, amount=5, currency="AUD")
+        for n, key in enumerate(keys, 1)
+    ]
+    async with opened() as journal:
+        entries = await journal.intend_all(rows, realm="r")
+    assert keys == [entry.key for entry in entries]
+    assert [1, 2, 3, 4, 5, 6] == [entry.client_user_id for entry in entries]

@@ -42,6 +42,7 @@ async def prepare(opened: Opened, *, create: bool) -> str:
 async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
     if not opened.is_ours:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await _check_begins(connection)
         for pragma in pragmas("FULL"):
             await connection.exec_driver_sql(pragma)
     mode = await _mode(connection)
@@ -49,10 +50,29 @@ async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
         mode = await _switch_to_wal(connection)
         if mode != "wal":
             raise JournalError(f"this SQLite file cannot be switched to WAL, it is {mode!r}")
-    if mode == "off":
-        raise JournalError("this SQLite connection has journal_mode=OFF, so no commit is durable")
+    if mode == "off" or (mode == "memory" and await _is_a_file(connection)):
+        raise JournalError(
+            f"this SQLite connection has journal_mode={mode.upper()}, so a crash can break the "
+            "file: leave it at DELETE, or use WAL"
+        )
     # Without WAL, FULL leaves the commit itself to the folder's next sync; EXTRA does not.
     return "FULL" if mode == "wal" else "EXTRA"
+
+
+async def _check_begins(connection: AsyncConnection) -> None:
+    """Refuse an engine that follows SQLAlchemy's recipe: BEGIN on each `begin` event."""
+    await _mode(connection)  # anything that would set the listeners off
+    raw = await connection.get_raw_connection()
+    if getattr(raw.driver_connection, "in_transaction", False):
+        raise JournalError(
+            "this engine has a listener that begins transactions by itself, and on SQLite the "
+            "journal must begin its own: give it another engine for the same file, or the URL"
+        )
+
+
+async def _is_a_file(connection: AsyncConnection) -> bool:
+    databases = await connection.exec_driver_sql("PRAGMA database_list")
+    return any(row.name == "main" and row.file for row in databases)
 
 
 async def _mode(connection: AsyncConnection) -> str:

@@ -393,3 +393,34 @@ def test_a_password_that_is_not_escaped_is_not_shown(password):
     told = f"{raised.value} {raised.value.__cause__}"
     assert [] == [part for part in ("half", "other", "ot?er", "most") if part in told]
     assert raised.value.__context__ is None or raised.value.__suppress_context__
+
+
+# -- an engine that is not fit
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mode", ["MEMORY", "OFF"])
+async def test_a_file_without_a_journal_on_the_disk_is_refused(tmp_path, mode):
+    """A crash in the middle of a commit breaks it, and with it all that was sent."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    event.listen(
+        engine.sync_engine, "connect", lambda own, _: own.execute(f"PRAGMA journal_mode={mode}")
+    )
+    with pytest.raises(JournalError, match=f"journal_mode={mode}"):
+        async with SQLJournal(engine, create=True):
+            pass
+    await engine.dispose()
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_begins_by_itself_is_named(tmp_path):
+    """SQLAlchemy's recipe for SQLite; each step would fail, safely and without a reason."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
+    event.listen(
+        engine.sync_engine, "connect", lambda own, _: setattr(own, "isolation_level", None)
+    )
+    event.listen(engine.sync_engine, "begin", lambda own: own.exec_driver_sql("BEGIN"))
+    with pytest.raises(JournalError, match="a listener that begins transactions by itself"):
+        async with SQLJournal(engine, create=True):
+            pass
+    await engine.dispose()

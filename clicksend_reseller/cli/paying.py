@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Paying"]
 
+_REFUSED = frozenset({TransferState.REJECTED, TransferState.REFUTED})
 _LOOK_AGAIN = 0.5  # seconds between two looks at rows that another run is sending
+_WRITING_DOWN = 1.0  # seconds for rows that were stopped on their way
 _LAST_LOOK = 5.0  # seconds for the journal, where nobody wants to wait
 
 
@@ -57,6 +60,7 @@ class Paying:
         self._left: dict[str, Transfer] = {}
         self._refuted: list[str] = []
         self._is_cut = False
+        self._is_still = True
         self._fault: Exception | None = None
         self._batch: Batch | None = None
 
@@ -118,6 +122,7 @@ class Paying:
                 await asyncio.wait({result, cut}, return_when=asyncio.FIRST_COMPLETED)
                 if not result.done():
                     self._is_cut = True
+                    await self._cut_off(result)
                     return
                 if (row := result.result()) is None:
                     return
@@ -125,6 +130,17 @@ class Paying:
                 steps.step()
         finally:
             cut.cancel()
+
+    async def _cut_off(self, waiting: asyncio.Future[TransferResult | None]) -> None:
+        """Stop the rows: what has not left does not leave any more, what has left is unknown."""
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=_LAST_LOOK)
+        self._is_still = waiting.done()
+        # Those that are stopped write that down; nobody waits for those that have left.
+        closing = asyncio.ensure_future(self._session.client.aclose())
+        await asyncio.wait({closing}, timeout=_WRITING_DOWN)
+        if self._is_still and not waiting.cancelled() and (row := waiting.result()):
+            self._ended(row)
 
     def _ended(self, result: TransferResult) -> None:
         transfer = result.transfer
@@ -199,12 +215,7 @@ class Paying:
     async def _account_for_the_rest(self) -> None:
         """Name the rows that may have left and whose answer nobody waits for."""
         self._left.update({key: transfer for key, (transfer, _) in self._elsewhere.items()})
-        entries: Mapping[str, JournalEntry] | None = None
-        try:
-            async with asyncio.timeout(_LAST_LOOK):
-                entries = await entries_of(self._session.journal, set(self._left))
-        except (TimeoutError, ResellerError):
-            self._session.voice.warn("the journal does not answer: all rows left may be unknown")
+        entries = await self._last_look()
         for key, transfer in self._left.items():
             entry = entries.get(key) if entries is not None else None
             if entries is None or (entry is not None and entry.state in OPEN):
@@ -214,6 +225,17 @@ class Paying:
             elif entry is not None and entry.state is TransferState.CONFIRMED:
                 self._tally.add(transfer, "paid")
                 self._output.row(result_record(transfer, "paid", balance=entry.balance_after))
+            elif entry is not None and entry.state in _REFUSED and not self._renew_rejected:
+                self._record(transfer, entry)
+
+    async def _last_look(self) -> Mapping[str, JournalEntry] | None:
+        """Read the rows that are left; None where they may still change, or nobody can tell."""
+        if self._is_still:
+            with contextlib.suppress(TimeoutError, ResellerError):
+                async with asyncio.timeout(_LAST_LOOK):
+                    return await entries_of(self._session.journal, set(self._left))
+        self._session.voice.warn("the journal does not answer: all rows left may be unknown")
+        return None
 
     # --- the end
 

@@ -384,3 +384,60 @@ def test_a_closed_stderr_stops_nothing(live, served):
     with process.stdout:
         rows = process.stdout.read()
     assert (6, 6, 5) == (process.wait(60), len(served.ledger), rows.count("\tpaid\t"))
+
+
+CUT_WHILE_CLAIMING = """
+import asyncio, os, signal, sys
+from clicksend_reseller.cli.app import run
+from clicksend_reseller.journal import SQLJournal
+
+claim, get = SQLJournal.claim, SQLJournal.get
+looked = asyncio.Event()
+claims, looks = [], []
+
+
+async def claim_late(self, *arguments, **named):
+    claims.append(arguments)
+    if len(claims) == 1:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(0.2):
+            await looked.wait()
+    except TimeoutError:
+        pass
+    return await claim(self, *arguments, **named)
+
+
+async def get_and_be_late(self, key):
+    entry = await get(self, key)
+    looks.append(key)
+    if claims and len(looks) == 12:
+        looked.set()
+        await asyncio.sleep(0.3)
+    return entry
+
+
+SQLJournal.claim, SQLJournal.get = claim_late, get_and_be_late
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_what_is_counted_as_not_tried_is_never_sent_afterwards(live, served):
+    """Ctrl-C comes twice while rows claim their keys: they are stopped, then counted."""
+    file = written(live, clients(served, 6))
+    words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
+    done = subprocess.run(
+        [COMMAND[0], "-c", CUT_WHILE_CLAIMING, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert (130, []) == (done.returncode, served.ledger), done.stderr
+    assert "unknown" not in done.stdout + done.stderr
+    assert 0 == live.call(*words, "--renew-rejected").status
+    assert 6 == len(served.ledger)

@@ -63,6 +63,8 @@ def _created(
         session.run(made.all(left, found, interrupts))
     output.end()
     _tell(session, made.ended, len(left), len(rows) - len(left))
+    if made.fault is not None:
+        session.voice.error(made.fault.message)
     status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
     if interrupts.once.is_set():
         status = worst([status, Status.INTERRUPTED])
@@ -79,11 +81,13 @@ class _Making:
     Attributes:
         ended: what became of the rows that were begun.
         is_cut: a row is still under way, and nobody waits for it.
+        fault: what became of a row could not be written down, so no other is tried.
     """
 
     def __init__(self, session: Session, results: Results, output: Output, steps: Steps) -> None:
         self.ended: list[Result] = []
         self.is_cut = False
+        self.fault: EndedError | None = None
         self._session = session
         self._results = results
         self._output = output
@@ -94,6 +98,8 @@ class _Making:
         """What each row makes of the status."""
         for result in self.ended:
             yield worst([result.status, _STATUSES[result.result]])
+        if self.fault is not None:
+            yield self.fault.status
 
     async def all(
         self, rows: list[AccountFields], found: dict[str, int], interrupts: Interrupts
@@ -105,16 +111,20 @@ class _Making:
             user_id = found.get(fields.username.casefold())
             if user_id is not None:
                 self._ended(Result(username=fields.username, result="created", user_id=user_id))
+                if self.fault is not None:
+                    return
                 continue
             result = await self._one(fields, interrupts)
             self._ended(result)
             unknown = unknown + 1 if result.result == "unknown" else 0
-            if result.stops or unknown == _MOST_UNKNOWN:
+            if result.stops or unknown == _MOST_UNKNOWN or self.fault is not None:
                 return
 
     async def _one(self, fields: AccountFields, interrupts: Interrupts) -> Result:
         name = fields.username
-        self._results.write(Result(username=name, result="trying"))
+        if not self._is_written(Result(username=name, result="trying")):
+            reason = "it could not be written down before"
+            return Result(username=name, result="not sent", reason=reason, stops=True)
         create = self._session.client.create_account(fields)
         try:
             account = await self._session.patiently(create, interrupts)
@@ -130,7 +140,7 @@ class _Making:
 
     def _ended(self, result: Result) -> None:
         self.ended.append(result)
-        self._results.write(result)
+        self._is_written(result)
         self._output.row(
             {
                 "username": result.username,
@@ -140,6 +150,14 @@ class _Making:
             }
         )
         self._steps.step()
+
+    def _is_written(self, result: Result) -> bool:
+        try:
+            self._results.write(result)
+        except EndedError as fault:
+            self.fault = self.fault or fault
+            return False
+        return True
 
 
 def _result(username: str, error: ResellerError) -> Result:

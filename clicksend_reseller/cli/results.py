@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from pathlib import Path
@@ -59,12 +60,14 @@ class Results:
             if not self._stream.tell():
                 self._append(_RESULT_COLUMNS)
         except (OSError, UnicodeDecodeError, csv.Error) as exc:
+            self.close()
             raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._stream is not None:
-            self._stream.close()
+        """Let go of the file; what could not be written has been said."""
+        with contextlib.suppress(OSError):
+            if self._stream is not None:
+                self._stream.close()
 
     def write(self, result: Result) -> None:
         """Write a line, on the disk before this returns.
@@ -73,13 +76,14 @@ class Results:
             EndedError: it cannot be written, so nothing further may be tried.
         """
         try:
-            user_id = result.user_id or ""
-            self._append((result.username, result.result, user_id, result.reason, self._api))
+            user_id, reason = result.user_id or "", " ".join(result.reason.split())
+            self._append((result.username, result.result, user_id, reason, self._api))
         except OSError as exc:
+            word = "not tried" if result.result == "trying" else result.result
             raise EndedError(
                 Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
                 f"--results {self._path} cannot be written ({exc.strerror}); "
-                f"{result.username!r} is {result.result}",
+                f"{result.username!r} is {word}",
             ) from None
 
     def _append(self, fields: tuple[object, ...]) -> None:
@@ -92,19 +96,23 @@ class Results:
     def _read(self, path: Path) -> None:
         if not path.exists() or not (text := path.read_text("utf-8")):
             return
-        rows = csv.reader(text.splitlines(keepends=True))
-        if tuple(next(rows)) != _RESULT_COLUMNS:
+        header, *lines = text.split("\n")
+        if tuple(header.split(",")) != _RESULT_COLUMNS:
             raise EndedError(
                 Status.USAGE, f"--results {path} is no file of results: name another one"
             )
-        for row in rows:
-            is_whole = len(row) == len(_RESULT_COLUMNS)
-            if is_whole and row[-1] != self._api:
-                raise EndedError(
-                    Status.USAGE, f"--results {path} is about {row[-1]}, not {self._api}"
-                )
-            # A line that a crash has cut off is one of a row that was being tried.
-            self.words[row[0]] = row[1] if is_whole else "trying"
-        if not text.endswith("\n"):
+        # Line by line, so that a quote that a crash has left open swallows no other row.
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                [row] = csv.reader([line])
+                self._learn(path, row, is_cut=number == len(lines))
+        if lines[-1:] != [""]:
             with path.open("a", encoding="utf-8", newline="") as stream:
                 stream.write("\n")
+
+    def _learn(self, path: Path, row: list[str], *, is_cut: bool) -> None:
+        """Take a line in; one that a crash has cut off is of a row that was being tried."""
+        api = row[-1] if len(row) == len(_RESULT_COLUMNS) else ""
+        if not self._api.startswith(api):
+            raise EndedError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
+        self.words[row[0]] = row[1] if api == self._api and not is_cut else "trying"

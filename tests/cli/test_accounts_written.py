@@ -2,11 +2,12 @@
 
 import csv
 import json
+import subprocess
 
 import pytest
 
 from clicksend_reseller.cli.statuses import Status
-from command_line import new_account
+from command_line import COMMAND, new_account
 
 HEADER = (
     "username,password,user_email,user_phone,user_first_name,user_last_name,account_name,country"
@@ -160,3 +161,53 @@ def test_refused_credentials_end_it(create, served):
     run, words = create("a", "b", "c")
     assert (4, 2) == (run.status, len(words))
     assert "2 not tried" in run.err
+
+
+SMALL_DISK = """
+import resource, signal, sys
+from clicksend_reseller.cli.app import run
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("size", [20, 60, 80, 130, 190, 260])
+def test_a_full_disk_for_the_results_hides_no_unknown_row(live, served, size):
+    """Wherever the file ends: 6 if a row is unknown, and never a traceback."""
+    file, results = live.folder / "new.csv", live.folder / "results.csv"
+    rows = [f"{name},pw,e@x.test,+61400,F,L,N,AU" for name in ("a", "b", "c")]
+    file.write_text("\n".join([HEADER, *rows]) + "\n")
+    served.fail("lost", operation="create_account")
+    words = ("accounts", "create", "--from", str(file), "--results", str(results))
+    done = subprocess.run(
+        [COMMAND[0], "-B", "-c", SMALL_DISK, str(size), *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+    tried = [each for each in served.requests if each["method"] == "POST"]
+    usage = 2 if size < 35 else 5
+    assert (6 if tried else usage) == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
+    if tried:
+        assert "may have been created" in done.stderr
+
+
+@pytest.mark.parametrize("more", ["\n", "\n\n", "\nb,trying"])
+def test_results_that_a_crash_cut_anywhere_are_read(create, live, more):
+    """A blank line is none, and a last line without its end is of a row that was being tried."""
+    assert 0 == create("a")[0].status
+    results = live.folder / "results.csv"
+    whole = results.read_text()
+    tried = whole.index("\na,created") + 1
+    for end in range(tried, len(whole), 3):
+        results.write_text(whole[:end])
+        run, words = create("a")
+        assert (0, ("a", "created", "1013")) == (run.status, words[-1]), whole[:end]
+    results.write_text(whole + more)
+    assert 0 == create("a")[0].status

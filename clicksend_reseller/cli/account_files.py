@@ -202,7 +202,7 @@ def _checked(path: Path) -> list[AccountFields]:
     faults = Faults(path)
     rows: list[AccountFields] = []
     seen: dict[str, int] = {}
-    for line, fields in read_rows(path, _FIELDS, (), faults, as_it_is="password"):
+    for line, fields in read_rows(path, _FIELDS, (), faults, hidden="password"):
         if blank := [name for name in _FIELDS if not fields[name].strip()]:
             faults.add(line, f"{' and '.join(blank)} must not be blank")
             continue

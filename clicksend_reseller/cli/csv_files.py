@@ -71,7 +71,7 @@ def read_rows(
     optional: Sequence[str],
     faults: Faults,
     *,
-    as_it_is: str = "",
+    hidden: str = "",
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Read the rows of a file with a header.
 
@@ -80,7 +80,7 @@ def read_rows(
         needed: the columns that must be there, in any order.
         optional: those that may be.
         faults: where a row with too few or too many fields is noted; it is left out.
-        as_it_is: the column whose blanks at both ends count.
+        hidden: the column whose blanks at both ends count, and whose text is never shown.
 
     Yields:
         The line and the fields, without blanks round them.
@@ -90,11 +90,13 @@ def read_rows(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for line, fields in _rows(stream, path, (needed, optional), faults):
+            for line, fields in _rows(
+                stream, path, (needed, optional), faults, has_secret=bool(hidden)
+            ):
                 yield (
                     line,
                     {
-                        name: value if name == as_it_is else value.strip()
+                        name: value if name == hidden else value.strip()
                         for name, value in fields.items()
                     },
                 )
@@ -111,6 +113,8 @@ def _rows(
     path: Path,
     columns: tuple[Sequence[str], Sequence[str]],
     faults: Faults,
+    *,
+    has_secret: bool,
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     reader = csv.reader(lines, strict=True)
     csv.field_size_limit(_LONGEST_FIELD)
@@ -128,7 +132,7 @@ def _rows(
         if not any(field.strip() for field in fields):
             continue
         if header is None:
-            header = _header(path, fields, *columns)
+            header = _header(path, fields, *columns, has_secret=has_secret)
         elif len(fields) != len(header):
             faults.add(line, f"a row has {len(header)} fields", f"{len(fields)}")
         else:
@@ -138,7 +142,12 @@ def _rows(
 
 
 def _header(
-    path: Path, fields: list[str], needed: Sequence[str], optional: Sequence[str]
+    path: Path,
+    fields: list[str],
+    needed: Sequence[str],
+    optional: Sequence[str],
+    *,
+    has_secret: bool,
 ) -> list[str]:
     names = [field.strip().lower() for field in fields]
     known = {*needed, *optional}
@@ -148,11 +157,19 @@ def _header(
     hint = ""
     if len(names) == 1 and ";" in names[0]:
         hint = "; its columns are separated by ';': save it with commas"
+    found = _lacking(needed, names) if has_secret else f"not {_short(','.join(fields))!r}"
     raise EndedError(
         Status.USAGE,
-        f"{path}, line 1: the header is {wanted}, "
-        f"not {_short(','.join(fields))!r}{hint}; nothing was sent",
+        f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent",
     )
+
+
+def _lacking(needed: Sequence[str], names: Sequence[str]) -> str:
+    """Say what is wrong with a header that may be a row, and its text a secret."""
+    missing = [name for name in needed if name not in names]
+    if missing:
+        return f"and the header lacks {', '.join(missing)}"
+    return f"and the header has {len(names)} columns, not these {len(needed)}"
 
 
 def _ranges(lines: Sequence[int]) -> str:

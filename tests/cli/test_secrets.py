@@ -77,6 +77,26 @@ def test_a_journal_with_a_password_does_not_stand_in_a_command(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"new,{PASSWORD},a@b.test,+61400000000,A,B,C,AU\n",
+        f"username;password;user_email\nnew;{PASSWORD};a@b.test\n",
+        f"new;{PASSWORD};a@b.test;+61400000000;A;B;C;AU\n",
+        f"username,password,{PASSWORD}\n",
+    ],
+)
+def test_a_file_without_a_header_shows_no_password(live, served, text):
+    """Its first line is a client's: what is missing is named, and nothing of the text."""
+    file = live.folder / "new.csv"
+    file.write_text(text)
+    run = live.call("accounts", "create", "--from", file)
+    assert (2, []) == (run.status, served.requests)
+    assert PASSWORD not in run.out + run.err
+    assert "the header lacks " in run.err
+    assert "user_phone" in run.err
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql+asyncpg://me:se/cret99@127.0.0.1:1/db",

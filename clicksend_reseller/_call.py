@@ -175,9 +175,7 @@ def fate(task: asyncio.Task[Any], call: Call[Any]) -> str:
     """Say in words how an attempt ended whose caller had gone."""
     if call.result is not None:
         return "applied"
-    if task.cancelled():
-        return "cut off, outcome unknown"
-    error = task.exception()
+    error = None if task.cancelled() else task.exception()
     if isinstance(error, ResellerError):
         return f"{error.outcome.value} ({error.message})"
-    return "outcome unknown"
+    return "cut off, outcome unknown"

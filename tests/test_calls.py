@@ -300,12 +300,12 @@ async def test_a_cancelled_read_has_nothing_to_note():
 async def test_time_outs_of_the_caller_s_own_work():
     """asyncio.timeout, wait_for and a task group see the cancellation they expect."""
     async with FaultServer.striking("stall_applied") as server:
-        async with make_client(server, timeout=0.2) as client:
+        async with make_client(server, timeout=0.8) as client:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.03):
+                async with asyncio.timeout(0.2):
                     await client.transfer_credit(1, 1, "AUD")
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.transfer_credit(1, 2, "AUD"), 0.03)
+                await asyncio.wait_for(client.transfer_credit(1, 2, "AUD"), 0.2)
 
             async def with_a_failing_sibling() -> None:
                 async with asyncio.TaskGroup() as group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 __all__ = ["Interrupts"]
 
@@ -33,10 +33,14 @@ class Interrupts:
         self.once: asyncio.Event = asyncio.Event()
         self.twice: asyncio.Event = asyncio.Event()
         self._loop = loop
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            signal.signal(number, self._heard)
+            # Whoever had it ignored, as nohup does, meant it.
+            if (before := signal.getsignal(number)) is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._heard)
         return self
 
     def __exit__(
@@ -45,8 +49,10 @@ class Interrupts:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        for number, before in self._before.items():
+            # A run that hangs at a paused pipe must still yield to whoever stops the service.
+            is_stop = number == signal.SIGTERM
+            signal.signal(number, (before or signal.SIG_DFL) if is_stop else signal.SIG_IGN)
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self._loop.call_soon_threadsafe(self._count)

@@ -41,3 +41,26 @@ def test_a_late_ctrl_c_changes_nothing():
             pass
         os.kill(os.getpid(), signal.SIGINT)
         runner.run(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_was_ignored_stays_ignored(number):
+    """`nohup` means that a closed terminal stops nothing."""
+    signal.signal(number, signal.SIG_IGN)
+
+    async def story(interrupts):
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0.05)
+        assert not interrupts.once.is_set()
+
+    with asyncio.Runner() as runner, Interrupts(runner.get_loop()) as interrupts:
+        runner.run(story(interrupts))
+    assert signal.SIG_IGN is signal.getsignal(number)
+
+
+def test_a_stopped_service_yields_after_the_end():
+    """What is left is to write and to close: where that hangs, SIGTERM ends it as ever."""
+    before = signal.getsignal(signal.SIGTERM)
+    with asyncio.Runner() as runner, Interrupts(runner.get_loop()):
+        pass
+    assert before is signal.getsignal(signal.SIGTERM)

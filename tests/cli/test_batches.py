@@ -1,10 +1,12 @@
 """Lists that are paid once, through crashes, edits and two at a time. The ledger decides."""
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
 import time
 
+from clicksend_reseller.cli import paying
 from command_line import COMMAND
 from programs import program
 
@@ -441,3 +443,30 @@ def test_what_is_counted_as_not_tried_is_never_sent_afterwards(live, served):
     assert "unknown" not in done.stdout + done.stderr
     assert 0 == live.call(*words, "--renew-rejected").status
     assert 6 == len(served.ledger)
+
+
+def test_a_clock_that_runs_ahead_elsewhere_does_not_prolong_the_wait(live, served, monkeypatch):
+    """A row that was sent "tomorrow" is waited for no longer than was said, by our own clock."""
+    words = ("top-up", "--from", written(live, [1011]), "--batch", "june", *CAP)
+    assert 6 == live.call(*words).status
+    (file,) = (live.folder / "state" / "clicksend-reseller").glob("*.db")
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute(
+            "UPDATE clicksend_transfer SET state = 'sent', settled_at = NULL, "
+            "sent_at = '2999-01-01 00:00:00.000000'"
+        )
+    monkeypatch.setattr(paying, "TIMEOUT", 0.5)
+    monkeypatch.setattr(paying, "GRACE", 0.5)
+    waited = []
+
+    async def note(seconds):
+        waited.append(seconds)
+        assert len(waited) < 100
+        clock.append(clock[-1] + seconds)
+
+    clock = [0.0]
+    monkeypatch.setattr(paying, "monotonic", lambda: clock[-1])
+    monkeypatch.setattr(paying, "_rest", note)
+    run = live.call(*words)
+    assert (6, 1) == (run.status, len(served.ledger))
+    assert [0.5, 0.5] == waited

@@ -158,4 +158,4 @@ def _sandbox(
     """Serve the API on this machine, with clients and faults; `sandbox --help` has the options."""
     from clicksend_reseller.sandbox.__main__ import main as serve  # noqa: PLC0415 - an own door
 
-    return Status(serve(arguments))
+    return Status(serve(arguments, program="clicksend-reseller sandbox"))

@@ -20,7 +20,7 @@ from clicksend_reseller import (
     RateLimitError,
     TransferOutcomeUnknownError,
 )
-from clicksend_reseller.cli.app import arranged, make_app
+from clicksend_reseller.cli.app import arranged, make_app, run
 from clicksend_reseller.cli.statuses import MEANINGS, Status, status_of, worst
 from command_line import COMMAND, Home
 
@@ -204,3 +204,10 @@ def test_completion_is_installed_for_a_shell(tmp_path):
     assert 0 == done.returncode, done.stderr
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "top-up" in written
+
+
+def test_the_sandbox_s_help_names_the_command_that_was_typed(capsys):
+    """What its usage line says can be copied."""
+    with pytest.raises(SystemExit):
+        run(["sandbox", "--help"])
+    assert capsys.readouterr().out.startswith("usage: clicksend-reseller sandbox ")

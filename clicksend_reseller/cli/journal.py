@@ -183,6 +183,10 @@ def hold(
         session.voice.note(
             f"{count} stopped: see {command(everywhere, 'journal', 'list', '--unresolved')}"
         )
+        session.voice.warn(
+            "what was begun after the backup is not on record: compare with the dashboard before "
+            "you go on, and until then run no list and renew nothing from after the backup"
+        )
     return Status.DONE
 
 

@@ -88,6 +88,8 @@ def test_holding_stops_what_is_intended(doubtful, served):
     run = doubtful.call("journal", "hold", "--before", "now", "--note", "restored")
     assert 0 == run.status
     assert "1 stopped" in run.err
+    assert "compare with the dashboard before" in run.err
+    assert "run no list and renew nothing from after the backup" in run.err
     again = doubtful.call("transfer", 1011, 12, "AUD", "--key", "k", "--yes")
     assert (6, 1) == (again.status, len(served.ledger))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import clicksend_reseller
-from clicksend_reseller import AsyncResellerClient, _operations
+from clicksend_reseller import AsyncResellerClient, _operations, fastapi, otel
 from clicksend_reseller.cli import app
 from clicksend_reseller.sandbox.api import identify
 from clicksend_reseller.sandbox.faults import OPERATIONS
@@ -74,6 +74,20 @@ def test_every_operation_is_a_route_of_the_sandbox(name):
 def test_every_operation_is_a_command(name):
     """What a program can do, a person at a shell can do too."""
     assert COMMANDS[name] in {(group, command) for group, command, *_ in app._COMMANDS}
+
+
+def test_every_operation_is_traced_by_its_route():
+    """A span without one would be an error in the log of whoever observes."""
+    routes = {
+        name: (operation.method, operation.path.replace("/1", "/{client_user_id}"))
+        for name, operation in ASKED.items()
+    }
+    assert routes == otel._ROUTES
+
+
+def test_every_read_is_known_where_services_answer():
+    """A read whose answer was lost is not told as a change that may have been made."""
+    assert {name for name, operation in ASKED.items() if not operation.writes} == fastapi._READS
 
 
 @pytest.mark.parametrize("name", ASKED)

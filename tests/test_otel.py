@@ -19,11 +19,9 @@ from clicksend_reseller import (
     NotFoundError,
     RetryPolicy,
     TransferOutcomeUnknownError,
-    _operations,
     otel,
 )
 from clicksend_reseller.sandbox import Sandbox
-from clients import FIELDS
 from waiting import until
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
@@ -240,22 +238,6 @@ async def test_spans_and_metrics_hold_no_ids_amounts_or_keys(telemetry):
     text = repr([(made_of(span), story(span)) for span in telemetry.spans] + points)
     for hidden in ("1007", "432", "AUD", "sandbox"):
         assert hidden not in text
-
-
-def test_the_routes_are_those_of_the_operations():
-    """An operation that is added needs its route here."""
-    made = (
-        _operations.list_accounts(page=1, limit=1),
-        _operations.get_account(7),
-        _operations.get_own_account(),
-        _operations.create_account(FIELDS),
-        _operations.update_account(7, FIELDS),
-        _operations.transfer_credit(7, 1, "AUD", allow_negative=False),
-    )
-    assert {
-        operation.name: (operation.method, operation.path.replace("7", "{client_user_id}"))
-        for operation in made
-    } == otel._ROUTES
 
 
 def test_the_duration_is_counted_in_seconds(telemetry):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Row, Select
+from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
@@ -32,9 +32,9 @@ from clicksend_reseller.journal.checks import (
 )
 from clicksend_reseller.journal.database import Database, Work, failure
 from clicksend_reseller.journal.opening import open_engine, shown
-from clicksend_reseller.journal.schema import newest_with_rounds, to_entry
+from clicksend_reseller.journal.reading import Records
+from clicksend_reseller.journal.schema import to_entry
 from clicksend_reseller.journal.states import sources
-from clicksend_reseller.journal.steps import RESOLVABLE_AFTER
 
 __all__ = ["SQLJournal"]
 
@@ -48,7 +48,7 @@ LONGEST_TEXT = 2000
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
-class SQLJournal:
+class SQLJournal(Records):
     """Records transfers, so that each key is sent at most once for each round.
 
     Make one for a process and an event loop, and give it to the client::
@@ -79,11 +79,11 @@ class SQLJournal:
         one_open_per_client: bool = True,
     ) -> None:
         opened = open_engine(engine)
+        database = Database(opened, create=opened.is_ours if create is None else create)
+        super().__init__(database, opened.engine.dialect)
         self._engine = opened.engine
-        self._dialect = opened.engine.dialect
         self._one_open = one_open_per_client
         self._patience = () if opened.is_sqlite else PATIENCE
-        self._database = Database(opened, create=opened.is_ours if create is None else create)
 
     # --- recording
 
@@ -283,60 +283,6 @@ class SQLJournal:
 
         return await self._write(work)
 
-    # --- reading
-
-    async def get(self, key: str) -> JournalEntry | None:
-        """Give the newest round of a key; its `rounds` are the history.
-
-        Raises:
-            JournalError: the journal failed.
-        """
-        rows = await self._read(lambda own: steps.read(own, statements.rounds_of(key)))
-        return newest_with_rounds(rows)
-
-    async def pending(self) -> AsyncIterator[Transfer]:
-        """Walk over what was put in by `intend()` and not yet sent, oldest first."""
-        async for entry in self._walk(statements.is_pending):
-            yield Transfer(
-                idempotency_key=entry.key,
-                client_user_id=entry.client_user_id,
-                amount=entry.amount,
-                currency=entry.currency,
-            )
-
-    async def unresolved(self, older_than: float = RESOLVABLE_AFTER) -> AsyncIterator[JournalEntry]:
-        """Walk over what a person must judge: unknown, or sent and never settled.
-
-        Args:
-            older_than: seconds; what was sent later may still be under way.
-        """
-        async for entry in self._walk(lambda: statements.is_unresolved(self._dialect, older_than)):
-            yield entry
-
-    async def entries(
-        self,
-        *,
-        state: TransferState | str | None = None,
-        client_user_id: int | None = None,
-        since: datetime | None = None,
-    ) -> AsyncIterator[JournalEntry]:
-        """Walk over all rounds, oldest first.
-
-        Args:
-            state: only those in it.
-            client_user_id: only those to this client.
-            since: only those recorded then or later; with a time zone.
-
-        Raises:
-            ValueError: no such state, or a time without a zone.
-        """
-        wanted = None if state is None else TransferState(state)
-        if since is not None:
-            check_moment("since", since)
-        condition = statements.is_like(state=wanted, client_user_id=client_user_id, since=since)
-        async for entry in self._walk(lambda: condition):
-            yield entry
-
     # --- the journal itself
 
     async def aclose(self) -> None:
@@ -373,7 +319,7 @@ class SQLJournal:
     async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
         # A look needs no lock, and for a key that is known it is all.
         question = statements.rounds_of(transfer.idempotency_key)
-        if rows := await self._read(lambda own: steps.read(own, question)):
+        if rows := await self._look(question):
             return to_entry(rows[-1])
         [entry] = await self._write(
             lambda own: steps.record(own, [transfer], realm=realm), durable=False
@@ -383,7 +329,7 @@ class SQLJournal:
     async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
         """Name the open transfer that kept a round from being claimed, if it was one."""
         question = statements.in_the_way(key, number, realm=realm)
-        rows = await self._read(lambda own: steps.read(own, question))
+        rows = await self._look(question)
         if rows:
             fact = f"the transfer with key {rows[0].key!r} to the same client is open"
             advice = "it must be settled or resolved first"
@@ -396,9 +342,6 @@ class SQLJournal:
     async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
         return await self._write(lambda own: steps.record(own, chunk, realm=realm))
 
-    async def _page(self, question: Select[Any]) -> Sequence[Row[Any]]:
-        return await self._read(lambda own: steps.read(own, question))
-
     # --- on the way to the database
 
     async def _write(self, work: Work[T], *, durable: bool = True) -> T:
@@ -408,27 +351,6 @@ class SQLJournal:
             raise
         except Exception as exc:
             raise failure(exc) from exc
-
-    async def _read(self, work: Work[T]) -> T:
-        try:
-            return await self._database.read(work)
-        except ResellerError:
-            raise
-        except Exception as exc:
-            raise failure(exc) from exc
-
-    async def _walk(
-        self, condition: Callable[[], ColumnElement[bool]]
-    ) -> AsyncGenerator[JournalEntry, None]:
-        """Read in chunks, each a step of its own: no transaction waits for whoever reads."""
-        where, after = condition(), None
-        while True:
-            rows = await self._page(statements.page(where, after, CHUNK))
-            for row in rows:
-                yield to_entry(row)
-            if len(rows) < CHUNK:
-                return
-            after = (rows[-1].created_at, rows[-1].key, rows[-1].round)
 
 
 async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:

@@ -68,11 +68,11 @@ async def test_a_drip_never_trips_the_read_timeout(running):
     """A byte every 0.2 seconds is progress to a library that times each read by itself."""
     running.sandbox.fail("drip")
     started = time.monotonic()
-    async with running.client(timeout=httpx.Timeout(5, read=0.21)) as client:
+    async with running.client(timeout=httpx.Timeout(5, read=1.0)) as client:
         call = client.put("/reseller/transfer-credit", json=TRANSFER)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(call, 0.3)
-    assert time.monotonic() - started > 0.29
+            await asyncio.wait_for(call, 1.5)
+    assert time.monotonic() - started > 1.4
     assert [False] == [entry.told for entry in running.sandbox.ledger]
 
 

@@ -282,13 +282,13 @@ async def test_a_transfer_that_was_open_until_just_now_was_in_the_way(opened, se
             row = Transfer(idempotency_key=key, client_user_id=first, amount=5, currency="AUD")
             await journal.intend(row, realm="r")
         assert await journal.claim("k1", 1, realm="r", attempt="a")
-        read = journal._read
+        look = journal._look
 
-        async def late(work):
+        async def late(question):
             await journal.settle("k1", 1, "a", CONFIRMED)
-            return await read(work)
+            return await look(question)
 
-        journal._read = late
+        journal._look = late
         with pytest.raises(UnsettledTransferError, match="was open just now: try again"):
             await journal.claim(second, 1, realm="r", attempt="b")
 

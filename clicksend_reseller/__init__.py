@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clicksend_reseller._guard import JournalEntry, TransferJournal, TransferState
-    from clicksend_reseller._retry import RetryPolicy
-    from clicksend_reseller._transport import HTTPClient
+    from clicksend_reseller._calls.journaling import JournalEntry, TransferJournal, TransferState
+    from clicksend_reseller._calls.retry import RetryPolicy
+    from clicksend_reseller._http.connections import HTTPClient
     from clicksend_reseller._version import __version__
-    from clicksend_reseller._wire import to_dict
+    from clicksend_reseller._wire.decoding import to_dict
     from clicksend_reseller.client import AsyncResellerClient
     from clicksend_reseller.errors import (
         AlreadyExistsError,
@@ -99,14 +99,14 @@ __all__ = [
 _HOMES = {
     "AccountIterator": "paging",
     "AsyncResellerClient": "client",
-    "HTTPClient": "_transport",
-    "JournalEntry": "_guard",
-    "RetryPolicy": "_retry",
-    "TransferJournal": "_guard",
-    "TransferState": "_guard",
+    "HTTPClient": "_http.connections",
+    "JournalEntry": "_calls.journaling",
+    "RetryPolicy": "_calls.retry",
+    "TransferJournal": "_calls.journaling",
+    "TransferState": "_calls.journaling",
     "WalkReport": "paging",
     "__version__": "_version",
-    "to_dict": "_wire",
+    "to_dict": "_wire.decoding",
     **dict.fromkeys(
         (
             "Account",

@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from clicksend_reseller._guard import TransferJournal
-from clicksend_reseller._retry import RetryPolicy
+from clicksend_reseller._calls.journaling import TransferJournal
+from clicksend_reseller._calls.retry import RetryPolicy
 from clicksend_reseller.errors import ConfigurationError
 from clicksend_reseller.models import Secret, to_secret
 

@@ -7,16 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
-from clicksend_reseller import _operations, _settings
-from clicksend_reseller._attempts import Attempts
-from clicksend_reseller._calls import Calls
-from clicksend_reseller._closing import Closing
-from clicksend_reseller._exchange import Sender
-from clicksend_reseller._guard import TransferJournal
-from clicksend_reseller._pacing import Pacing
-from clicksend_reseller._retry import RetryPolicy
-from clicksend_reseller._telling import Observer, Teller
-from clicksend_reseller._transport import AsyncBaseTransport, HTTPClient, make_client
+from clicksend_reseller import _settings
+from clicksend_reseller._calls.attempt import Attempts
+from clicksend_reseller._calls.closing import Closing
+from clicksend_reseller._calls.events import Observer, Teller
+from clicksend_reseller._calls.executor import Calls
+from clicksend_reseller._calls.journaling import TransferJournal
+from clicksend_reseller._calls.retry import RetryPolicy
+from clicksend_reseller._calls.throttle import Pacing
+from clicksend_reseller._http.connections import AsyncBaseTransport, HTTPClient, make_client
+from clicksend_reseller._http.sender import Sender
+from clicksend_reseller._wire import operations
 from clicksend_reseller.models import (
     Account,
     AccountFields,
@@ -148,7 +149,7 @@ class AsyncResellerClient:
             ResellerError: see the class; a list changes nothing, whatever its outcome.
             ValueError: page or limit is less than 1.
         """
-        return await self._calls.perform(_operations.list_accounts(page=page, limit=limit))
+        return await self._calls.perform(operations.list_accounts(page=page, limit=limit))
 
     def iter_accounts(
         self, *, limit: int = 100, start_page: int = 1, prefetch: int = 0
@@ -183,7 +184,7 @@ class AsyncResellerClient:
             ResellerError: see the class; a read changes nothing, whatever its outcome.
             ValueError: the id is not from 1 to 2**31 - 1.
         """
-        return await self._calls.perform(_operations.get_account(client_user_id))
+        return await self._calls.perform(operations.get_account(client_user_id))
 
     async def create_account(self, fields: AccountFields) -> Account:
         """Create a client account.
@@ -198,7 +199,7 @@ class AsyncResellerClient:
                 before trying again.
             ResellerError: see the class and `outcome`.
         """
-        return await self._calls.perform(_operations.create_account(fields))
+        return await self._calls.perform(operations.create_account(fields))
 
     async def update_account(self, client_user_id: int, fields: AccountFields) -> Account:
         """Replace a client account's fields. Every update sets the client's password again.
@@ -214,7 +215,7 @@ class AsyncResellerClient:
             OutcomeUnknownError: it may have been applied: read the account to see.
             ResellerError: see the class and `outcome`.
         """
-        return await self._calls.perform(_operations.update_account(client_user_id, fields))
+        return await self._calls.perform(operations.update_account(client_user_id, fields))
 
     # --- credit
 
@@ -251,7 +252,7 @@ class AsyncResellerClient:
             ConfigurationError: a key was given, and there is no journal.
             ValueError: amount or currency make no sense.
         """
-        operation = _operations.transfer_credit(
+        operation = operations.transfer_credit(
             client_user_id, amount, currency, allow_negative=allow_negative
         )
         return await self._calls.transfer(operation, idempotency_key)
@@ -262,7 +263,7 @@ class AsyncResellerClient:
         Raises:
             ResellerError: see the class; a read changes nothing, whatever its outcome.
         """
-        return await self._calls.perform(_operations.get_own_account())
+        return await self._calls.perform(operations.get_own_account())
 
     # --- the client itself
 

@@ -25,7 +25,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from clicksend_reseller.cli.app import make_app
-from clicksend_reseller.cli.statuses import MEANINGS
+from clicksend_reseller.cli.exit_status import MEANINGS
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference" / "cli.md"

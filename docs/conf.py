@@ -67,9 +67,9 @@ HOMES = {
     **dict.fromkeys(journal.__all__, "clicksend_reseller.journal"),
     "Fault": "clicksend_reseller.sandbox",
     "Quirks": "clicksend_reseller.sandbox",
-    "Entry": "clicksend_reseller.sandbox.world",
-    "LoggedRequest": "clicksend_reseller.sandbox.world",
-    "Served": "clicksend_reseller.sandbox.server",
+    "Entry": "clicksend_reseller.sandbox.service.state",
+    "LoggedRequest": "clicksend_reseller.sandbox.service.state",
+    "Served": "clicksend_reseller.sandbox.serving.server",
 }
 
 

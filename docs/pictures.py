@@ -26,10 +26,10 @@ from clicksend_reseller import (
     RetryPolicy,
     ServerError,
     TransferState,
-    _operations,
 )
-from clicksend_reseller._operations import Operation
-from clicksend_reseller._retry import may_repeat
+from clicksend_reseller._calls.retry import may_repeat
+from clicksend_reseller._wire import operations
+from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller.journal import EDGES
 from clicksend_reseller.journal.states import FINAL
 
@@ -207,12 +207,9 @@ def _edge_of_box(x: float, y: float, toward_x: float, toward_y: float) -> tuple[
 # Room by room, what happens to a call there.
 ROAD = {
     "client": "a method is awaited",
-    "_operations": "arguments become a value",
-    "_calls": "a deadline, then attempts",
-    "_pacing": "a place, a pause, a limiter",
-    "_transport": "the request becomes an answer",
+    "_calls": "a deadline, turns, attempts, retries",
+    "_http": "the request becomes an answer",
     "_wire": "the answer becomes a model",
-    "_retry": "may it be repeated, and when",
 }
 
 
@@ -246,7 +243,7 @@ def floors() -> str:
 def _layers() -> list[list[str]]:
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
-    (plan,) = [contract for contract in contracts if contract["id"] == "floors"]
+    (plan,) = [contract for contract in contracts if contract["id"] == "layers"]
     return [[room.strip(" ()") for room in layer.split("|")] for layer in plan["layers"]]
 
 
@@ -276,10 +273,10 @@ _FIELDS = AccountFields(
     country="AU",
 )
 ASKED: dict[str, Operation[Any]] = {
-    "a read": _operations.get_account(1),
-    "update": _operations.update_account(1, _FIELDS),
-    "create": _operations.create_account(_FIELDS),
-    "transfer": _operations.transfer_credit(1, 1, "AUD", allow_negative=False),
+    "a read": operations.get_account(1),
+    "update": operations.update_account(1, _FIELDS),
+    "create": operations.create_account(_FIELDS),
+    "transfer": operations.transfer_credit(1, 1, "AUD", allow_negative=False),
 }
 # What happened to an attempt, as the rooms below the retry rules report it.
 HAPPENED: dict[str, list[ResellerError]] = {

@@ -8,8 +8,8 @@ import signal
 from hypothesis import settings
 
 from clicksend_reseller.sandbox import pytest_plugin
-from heavy import IS_HEAVY
-from postgres import postgres, postgres_url
+from support.heavy import IS_HEAVY
+from support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]  # fixtures, shared by all folders
 
@@ -17,7 +17,7 @@ settings.register_profile("ci", max_examples=500, derandomize=True, deadline=Non
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)
 settings.load_profile("deep" if IS_HEAVY else "ci")
 
-pytest_plugins = ["browser"]
+pytest_plugins = ["support.browser"]
 
 
 def pytest_configure(config):

@@ -26,8 +26,8 @@ from clicksend_reseller import (
     TransferReceipt,
 )
 from clicksend_reseller.sandbox import Quirks, Sandbox
-from clients import FIELDS, make_client
-from fault_server import FaultServer
+from support.clients import FIELDS, make_client
+from support.fault_server import FaultServer
 
 BODY = {
     "username": "acme2",

@@ -24,10 +24,10 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.fastapi import ResellerDep, add_exception_handlers, reseller_lifespan
 from clicksend_reseller.sandbox import Sandbox
-from clients import FIELDS
-from memory_journal import MemoryJournal, raises
-from uvicorn_server import serving
-from waiting import until
+from support.clients import FIELDS
+from support.memory_journal import MemoryJournal, raises
+from support.uvicorn_server import serving
+from support.waiting import until
 
 ONCE = RetryPolicy(max_retries=0)
 USER, KEY = "user-of-ours", "key-of-ours-1"

@@ -21,7 +21,7 @@ from clicksend_reseller.models import (
     TransferReceipt,
     to_secret,
 )
-from wire_samples import FIELDS
+from support.wire_samples import FIELDS
 
 CANARY = "canary-7f3a9c"
 

@@ -22,7 +22,7 @@ from clicksend_reseller import (
     otel,
 )
 from clicksend_reseller.sandbox import Sandbox
-from waiting import until
+from support.waiting import until
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
 

@@ -14,13 +14,13 @@ from cyclopts.completion.install import create_install_completion_command
 from rich.text import Text
 
 from clicksend_reseller import ResellerError, __version__
+from clicksend_reseller.cli.exit_status import MEANINGS, EndedError, Status, status_of
 from clicksend_reseller.cli.options import Everywhere
-from clicksend_reseller.cli.statuses import MEANINGS, EndedError, Status, status_of
-from clicksend_reseller.cli.voice import Voice, let_go, printable
+from clicksend_reseller.cli.output.console import Voice, let_go, printable
 
 __all__ = ["make_app", "run"]
 
-_HERE = "clicksend_reseller.cli"
+_HERE = "clicksend_reseller.cli.commands"
 
 _GROUPS = {
     "accounts": "List, find, create and change client accounts.",

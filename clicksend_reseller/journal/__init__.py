@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clicksend_reseller.journal.batch import Batch, transfer_many
     from clicksend_reseller.journal.judging import Assumptions, Verdict, judge
-    from clicksend_reseller.journal.reconciling import Reconciliation, reconcile_transfer
+    from clicksend_reseller.journal.reconcile import Reconciliation, reconcile_transfer
     from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
-    from clicksend_reseller.journal.schema import metadata
-    from clicksend_reseller.journal.sql import SQLJournal
+    from clicksend_reseller.journal.sql.journal import SQLJournal
+    from clicksend_reseller.journal.sql.schema import metadata
     from clicksend_reseller.journal.states import EDGES, Edge
 
 __all__ = [
@@ -40,14 +40,14 @@ _HOMES = {
     "Batch": "batch",
     "BatchReport": "report",
     "Edge": "states",
-    "Reconciliation": "reconciling",
-    "SQLJournal": "sql",
+    "Reconciliation": "reconcile",
+    "SQLJournal": "sql.journal",
     "TransferResult": "report",
     "TransferStatus": "report",
     "Verdict": "judging",
     "judge": "judging",
-    "metadata": "schema",
-    "reconcile_transfer": "reconciling",
+    "metadata": "sql.schema",
+    "reconcile_transfer": "reconcile",
     "transfer_many": "batch",
 }
 

@@ -28,8 +28,8 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
-from clicksend_reseller.journal.checks import fault_of
 from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
+from clicksend_reseller.journal.validation import fault_of
 
 __all__ = ["Batch", "transfer_many"]
 

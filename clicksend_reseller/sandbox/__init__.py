@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clicksend_reseller.sandbox.faults import Fault
-    from clicksend_reseller.sandbox.quirks import Quirks
     from clicksend_reseller.sandbox.remote import RemoteSandbox
     from clicksend_reseller.sandbox.sandbox import Sandbox
-    from clicksend_reseller.sandbox.world import Entry, LoggedRequest
+    from clicksend_reseller.sandbox.service.faults import Fault
+    from clicksend_reseller.sandbox.service.quirks import Quirks
+    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest
 
 __all__ = ["Entry", "Fault", "LoggedRequest", "Quirks", "RemoteSandbox", "Sandbox"]
 
 _HOMES = {
-    "Entry": "world",
-    "Fault": "faults",
-    "LoggedRequest": "world",
-    "Quirks": "quirks",
+    "Entry": "service.state",
+    "Fault": "service.faults",
+    "LoggedRequest": "service.state",
+    "Quirks": "service.quirks",
     "RemoteSandbox": "remote",
     "Sandbox": "sandbox",
 }

@@ -16,15 +16,15 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clicksend_reseller.sandbox.faults import Where, check_served, make_fault
 from clicksend_reseller.sandbox.files import read_accounts
-from clicksend_reseller.sandbox.quirks import parse_quirks
 from clicksend_reseller.sandbox.sandbox import Sandbox
+from clicksend_reseller.sandbox.service.faults import Where, check_served, make_fault
+from clicksend_reseller.sandbox.service.quirks import parse_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from clicksend_reseller.sandbox.server import Served
+    from clicksend_reseller.sandbox.serving.server import Served
 
 
 def main(

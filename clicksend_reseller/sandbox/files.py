@@ -7,15 +7,15 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from clicksend_reseller.sandbox.cast import read_next
-from clicksend_reseller.sandbox.money import RATES
-from clicksend_reseller.sandbox.rows import as_object
+from clicksend_reseller.sandbox.service.accounts import as_object
+from clicksend_reseller.sandbox.service.money import RATES
+from clicksend_reseller.sandbox.service.seed import read_next
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
-    from clicksend_reseller.sandbox.rows import Client
+    from clicksend_reseller.sandbox.service.accounts import Client
 
 
 def _no_number(word: str) -> object:

@@ -13,9 +13,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import attrs
 
-from clicksend_reseller.sandbox.faults import Fault, Where
-from clicksend_reseller.sandbox.forms import read_json
-from clicksend_reseller.sandbox.world import Entry
+from clicksend_reseller.sandbox.service.faults import Fault, Where
+from clicksend_reseller.sandbox.service.forms import read_json
+from clicksend_reseller.sandbox.service.state import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

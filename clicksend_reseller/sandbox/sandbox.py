@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from clicksend_reseller.sandbox.cast import cast, read_cast, standing_faults
-from clicksend_reseller.sandbox.faults import Where, make_fault
-from clicksend_reseller.sandbox.money import RATES, check_rate, money
-from clicksend_reseller.sandbox.quirks import Quirks
-from clicksend_reseller.sandbox.rows import read_client, show
-from clicksend_reseller.sandbox.world import Entry, LoggedRequest, Setup, World
+from clicksend_reseller.sandbox.service.accounts import read_client, show
+from clicksend_reseller.sandbox.service.faults import Where, make_fault
+from clicksend_reseller.sandbox.service.money import RATES, check_rate, money
+from clicksend_reseller.sandbox.service.quirks import Quirks
+from clicksend_reseller.sandbox.service.seed import cast, read_cast, standing_faults
+from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, Setup, World
 
 if TYPE_CHECKING:
     import ssl
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from clicksend_reseller import AsyncResellerClient, CallEvent, RetryPolicy, TransferJournal
-    from clicksend_reseller.sandbox.faults import Armed, Fault
-    from clicksend_reseller.sandbox.rows import Client
-    from clicksend_reseller.sandbox.server import Served
+    from clicksend_reseller.sandbox.service.accounts import Client
+    from clicksend_reseller.sandbox.service.faults import Armed, Fault
+    from clicksend_reseller.sandbox.serving.server import Served
     from clicksend_reseller.sandbox.transport import HTTPX2Transport, HTTPXTransport
 
 # In process nothing listens there; a loopback name is what the client takes without TLS.
@@ -159,7 +159,7 @@ class Sandbox:
             OSError: the port is taken.
         """
         try:
-            from clicksend_reseller.sandbox.server import serve  # noqa: PLC0415 - an extra
+            from clicksend_reseller.sandbox.serving.server import serve  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as exc:
             raise ImportError(
                 f'serving needs {exc.name}: pip install "clicksend-reseller[sandbox]"'

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from clicksend_reseller.sandbox.exchange import Exchange, exchange, refuse, told
-from clicksend_reseller.sandbox.faults import KINDS
-from clicksend_reseller.sandbox.replies import Request
+from clicksend_reseller.sandbox.service.exchange import Exchange, exchange, refuse, told
+from clicksend_reseller.sandbox.service.faults import KINDS
+from clicksend_reseller.sandbox.service.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from clicksend_reseller.sandbox.world import World
+    from clicksend_reseller.sandbox.service.state import World
 
     # Named here, because no other file of the sandbox may know an HTTP library.
     HTTPXTransport = httpx.AsyncBaseTransport

@@ -19,8 +19,9 @@ from bench.measure import (
     ratio,
 )
 from bench.server import Address
-from clicksend_reseller import Account, AsyncResellerClient, _operations
-from clicksend_reseller._call import Call
+from clicksend_reseller import Account, AsyncResellerClient
+from clicksend_reseller._calls.state import Call
+from clicksend_reseller._wire import operations
 
 HTTPX = "`httpx.AsyncClient.get` and `json.loads`"
 
@@ -109,7 +110,7 @@ async def _retry_policy(effort: Effort) -> list[Figure]:
     ) as client:
         calls, tried = client._calls, 100 * effort.calls
         call: Call[Account] = Call(
-            operation=_operations.get_account(1), guard=None, began=0.0, ends_at=0.0
+            operation=operations.get_account(1), guard=None, began=0.0, ends_at=0.0
         )
 
         async def attempt(_: object = None) -> None:

@@ -10,8 +10,9 @@ from statistics import median
 
 from bench import accounts, peer_cattrs, peer_pydantic, pinning
 from bench.measure import Effort, Figure, cpu_of, interleave, numbers_from, ratio
-from clicksend_reseller import AccountPage, _operations, _wire
-from clicksend_reseller._answer import Answer
+from clicksend_reseller import AccountPage
+from clicksend_reseller._wire import decoding, operations
+from clicksend_reseller._wire.response import Answer
 
 PAGE = accounts.page_answer(1, 1, accounts.rows(1))
 
@@ -39,10 +40,10 @@ async def figures(effort: Effort) -> list[Figure]:
 def read_page(content: bytes) -> AccountPage:
     """Read an answer's page as the client does."""
     answer = Answer(status=200, headers={}, content=content)
-    return _wire.read(_LIST, answer)
+    return decoding.read(_LIST, answer)
 
 
-_LIST = _operations.list_accounts(page=1, limit=100)
+_LIST = operations.list_accounts(page=1, limit=100)
 
 
 def _check_peers() -> None:

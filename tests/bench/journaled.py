@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from statistics import median
 
-import postgres
 from bench.measure import Effort, Figure, interleave, ratio
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.sandbox import Sandbox
+from support import postgres
 
 Pay = Callable[[], Awaitable[object]]
 

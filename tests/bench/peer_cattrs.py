@@ -9,7 +9,8 @@ from typing import Any, cast
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from clicksend_reseller import Account, Currency, Secret, Subaccount, _hooks
+from clicksend_reseller import Account, Currency, Secret, Subaccount
+from clicksend_reseller._wire import structuring
 
 _NAMES = {"currency": "_currency", "subaccount": "_subaccount"}
 
@@ -30,7 +31,7 @@ def _make_converter() -> cattrs.Converter:
 
 
 def _reading(kind: type) -> Any:
-    reader = _hooks.READERS[kind]
+    reader = structuring.READERS[kind]
     return lambda value, _: reader(value)
 
 

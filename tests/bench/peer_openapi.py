@@ -18,7 +18,7 @@ from bench import calls
 from bench.measure import Effort, Figure, answer_of, interleave, ratio
 from bench.measure import cpu_of_call as ours
 from bench.server import Address
-from clicksend_reseller.sandbox.openapi import describe
+from clicksend_reseller.sandbox.openapi.description import describe
 
 SCRIPT = Path(__file__).with_name("openapi_calls.py")
 

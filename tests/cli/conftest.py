@@ -2,7 +2,7 @@
 
 import pytest
 
-from command_line import Home, served_sandbox
+from support.command_line import Home, served_sandbox
 
 
 @pytest.fixture(scope="session")

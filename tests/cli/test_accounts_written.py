@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from clicksend_reseller.cli.statuses import Status
-from command_line import COMMAND, new_account
+from clicksend_reseller.cli.exit_status import Status
+from support.command_line import COMMAND, new_account
 
 HEADER = (
     "username,password,user_email,user_phone,user_first_name,user_last_name,account_name,country"

@@ -21,8 +21,8 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
 )
 from clicksend_reseller.cli.app import arranged, make_app, run
-from clicksend_reseller.cli.statuses import MEANINGS, Status, status_of, worst
-from command_line import COMMAND, Home
+from clicksend_reseller.cli.exit_status import MEANINGS, Status, status_of, worst
+from support.command_line import COMMAND, Home
 
 COMMANDS = {
     "": ["accounts", "balance", "doctor", "journal", "sandbox", "top-up", "transfer"],

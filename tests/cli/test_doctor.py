@@ -2,7 +2,7 @@
 
 import json
 
-from command_line import Home
+from support.command_line import Home
 
 
 def findings(run):

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from command_line import COMMAND, Home, served_sandbox
-from heavy import rounds
+from support.command_line import COMMAND, Home, served_sandbox
+from support.heavy import rounds
 
 NUMBER = rounds(1_000, 100_000)
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from clicksend_reseller.cli.formats import Record, csv_line, writer
-from clicksend_reseller.cli.voice import printable
+from clicksend_reseller.cli.output.console import printable
+from clicksend_reseller.cli.output.formats import Record, csv_line, writer
 
 COLUMNS = ("user_id", "username", "balance", "active", "note")
 ROWS: list[Record] = [

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from clicksend_reseller.cli.interrupts import Interrupts
+from clicksend_reseller.cli.session.interrupts import Interrupts
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

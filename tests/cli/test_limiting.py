@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clicksend_reseller.cli.limiting import PerMinute
+from clicksend_reseller.cli.session.limiting import PerMinute
 
 
 class Clock:

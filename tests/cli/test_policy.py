@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from clicksend_reseller.cli.policy import Policy
+from clicksend_reseller.cli.payments.policy import Policy
 
 LOW = ("top-up", "--below", 10, "--to", 50, "--batch", "2026-11-24")
 CAP = ("--yes", "--max-total", 500)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from clicksend_reseller import Account, Currency, Secret, Subaccount
-from clicksend_reseller.cli.records import (
+from clicksend_reseller.cli.output.records import (
     EXPORTED_ACCOUNT_COLUMNS,
     account_record,
     exported_record,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Home, new_account
+from support.command_line import Home, new_account
 
 KEY = "live-key-0123456789abcdef"
 PASSWORD = "correct-horse-battery"

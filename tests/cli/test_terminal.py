@@ -8,7 +8,7 @@ import time
 import pexpect
 import pytest
 
-from command_line import COMMAND
+from support.command_line import COMMAND
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

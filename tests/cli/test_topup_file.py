@@ -6,9 +6,9 @@ import tracemalloc
 import pytest
 
 from clicksend_reseller import Transfer
-from clicksend_reseller.cli.statuses import EndedError, Status
-from clicksend_reseller.cli.topup_file import Row, read_file, write_plan
-from heavy import rounds
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
+from support.heavy import rounds
 
 HEADER = "client_user_id,amount,currency"
 

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from command_line import Home
+from support.command_line import Home
 
 
 def rows(run):

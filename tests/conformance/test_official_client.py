@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from clicksend_reseller.sandbox.openapi import describe
-from clicksend_reseller.sandbox.replies import (
+from clicksend_reseller.sandbox.openapi.description import describe
+from clicksend_reseller.sandbox.service.messages import (
     NAME_IS_TAKEN,
     NO_SUCH_CLIENT,
     SHORT_OF_CREDIT,
     UNAUTHORIZED,
 )
-from clicksend_reseller.sandbox.story import tell
+from clicksend_reseller.sandbox.trace import tell
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCRIPT = Path(__file__).with_name("official_calls.py")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clicksend_reseller.sandbox.faults import OPERATIONS
+from clicksend_reseller.sandbox.service.faults import OPERATIONS
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import served_sandbox
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.sandbox import Sandbox
-from crew import Crew
-from heavy import IS_HEAVY
-from postgres_proxy import through
+from support import served_sandbox
+from support.forking import Crew
+from support.heavy import IS_HEAVY
+from support.postgres_proxy import through
 
 __all__ = ["through"]  # a fixture
 

@@ -16,8 +16,8 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.journal import SQLJournal, transfer_many
 from clicksend_reseller.sandbox import Sandbox
-from memory_journal import MemoryJournal, raises
-from waiting import until
+from support.memory_journal import MemoryJournal, raises
+from support.waiting import until
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from clicksend_reseller import TransferState
 from clicksend_reseller.journal import SQLJournal
-from heavy import rounds
+from support.heavy import rounds
 
 PROCESSES = 4
 CONFIRMED, REJECTED, UNKNOWN = (

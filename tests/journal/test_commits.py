@@ -8,8 +8,8 @@ import pytest
 
 from clicksend_reseller import JournalError, TransferOutcomeUnknownError, TransferState
 from clicksend_reseller.journal import SQLJournal
-from postgres_proxy import Proxy
-from waiting import until
+from support.postgres_proxy import Proxy
+from support.waiting import until
 
 INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
 REJECTED = TransferState.REJECTED

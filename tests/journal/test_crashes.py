@@ -8,7 +8,7 @@ import pytest
 
 from clicksend_reseller import TransferState
 from clicksend_reseller.journal import SQLJournal
-from journal_jobs import COMMIT_POINTS, JOURNAL_POINTS, TRANSPORT_POINTS
+from support.journal_jobs import COMMIT_POINTS, JOURNAL_POINTS, TRANSPORT_POINTS
 
 INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
 UNKNOWN = "TransferOutcomeUnknownError"

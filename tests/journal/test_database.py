@@ -15,9 +15,9 @@ from sqlalchemy.pool import StaticPool
 
 from clicksend_reseller import ConfigurationError, JournalError, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal, metadata
-from clicksend_reseller.journal.schema import table
-from heavy import rounds
-from waiting import until
+from clicksend_reseller.journal.sql.schema import table
+from support.heavy import rounds
+from support.waiting import until
 
 
 def transfer(key="k1", client_user_id=1):

@@ -12,7 +12,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-import postgres as postgres_module
 from clicksend_reseller import (
     JournalError,
     ResellerError,
@@ -22,9 +21,11 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
-from clicksend_reseller.journal import SQLJournal, opening, transfer_many
-from clicksend_reseller.journal.database import failure
-from clicksend_reseller.journal.schema import metadata
+from clicksend_reseller.journal import SQLJournal, transfer_many
+from clicksend_reseller.journal.sql import engine
+from clicksend_reseller.journal.sql.database import failure
+from clicksend_reseller.journal.sql.schema import metadata
+from support import postgres as postgres_module
 
 SENT, CONFIRMED, INTENDED = TransferState.SENT, TransferState.CONFIRMED, TransferState.INTENDED
 
@@ -111,7 +112,7 @@ async def test_a_full_disk_sends_nothing(tmp_path, served):
 @pytest.mark.asyncio
 async def test_a_locked_file_sends_nothing(tmp_path, served, monkeypatch):
     """Another program holds the lock for longer than we wait."""
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0)
     path, client_user_id = tmp_path / "transfers.db", served.new_client()
     async with (
         SQLJournal(f"sqlite+aiosqlite:///{path}") as journal,

@@ -23,7 +23,7 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.journal import EDGES, SQLJournal
 from clicksend_reseller.journal.states import FINAL, OPEN, sources
-from heavy import rounds
+from support.heavy import rounds
 
 S = TransferState
 REALMS = ("sandbox", "live")

@@ -5,7 +5,7 @@ import pytest
 from clicksend_reseller import TransferState
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal.testing import BrokenPromiseError, JournalPromises
-from memory_journal import MemoryJournal
+from support.memory_journal import MemoryJournal
 
 
 class TestOurs(JournalPromises):

@@ -14,9 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from clicksend_reseller import APITimeoutError, CallEvent, Outcome, RetryPolicy, TransferState
 from clicksend_reseller.sandbox import Quirks, Sandbox
-from heavy import rounds
-from memory_journal import MemoryJournal
-from redis_server import redis_server
+from support.heavy import rounds
+from support.memory_journal import MemoryJournal
+from support.redis_server import redis_server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

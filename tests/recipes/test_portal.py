@@ -7,10 +7,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from browser import axe_findings
 from clicksend_reseller.sandbox import Sandbox
-from portal_process import APP, PortalProcess
-from waiting import until
+from support.browser import axe_findings
+from support.portal_process import APP, PortalProcess
+from support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -18,8 +18,8 @@ from clicksend_reseller import KeyReusedError, RetryPolicy
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal import metadata as journal_metadata
 from clicksend_reseller.sandbox import Sandbox
-from heavy import rounds
-from waiting import until
+from support.heavy import rounds
+from support.waiting import until
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples" / "queue"

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from clicksend_reseller.sandbox.api import answer, credentials
-from clicksend_reseller.sandbox.replies import Request
+from clicksend_reseller.sandbox.service.api import answer, credentials
+from clicksend_reseller.sandbox.service.messages import Request
 
 PASS = credentials("sandbox", "sandbox")
 

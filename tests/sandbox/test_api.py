@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from clicksend_reseller.sandbox import Quirks, Sandbox
-from clicksend_reseller.sandbox.api import Target, answer, identify
+from clicksend_reseller.sandbox.service.api import Target, answer, identify
 
 ADA = {
     "username": "ada",

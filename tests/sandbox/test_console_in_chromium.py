@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from browser import axe_findings
 from clicksend_reseller import AsyncResellerClient, TransferOutcomeUnknownError
 from clicksend_reseller.sandbox import Sandbox
+from support.browser import axe_findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from clicksend_reseller import AsyncResellerClient, ResellerError, RetryPolicy
 from clicksend_reseller.sandbox import Sandbox
-from clicksend_reseller.sandbox.faults import KINDS, SERVED_KINDS
+from clicksend_reseller.sandbox.service.faults import KINDS, SERVED_KINDS
 
 in_loop = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,8 +3,8 @@ from random import Random
 import pytest
 
 from clicksend_reseller.sandbox import Fault, Quirks, Sandbox
-from clicksend_reseller.sandbox.exchange import exchange
-from clicksend_reseller.sandbox.faults import BREAKING, KINDS, FaultTable, make_fault
+from clicksend_reseller.sandbox.service.exchange import exchange
+from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, FaultTable, make_fault
 
 
 def strikes(table, times, matches=lambda fault: True):

@@ -8,16 +8,16 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from clicksend_reseller.sandbox import Quirks, Sandbox
-from clicksend_reseller.sandbox.api import ROUTES, answer
-from clicksend_reseller.sandbox.exchange import exchange
-from clicksend_reseller.sandbox.faults import BREAKING, KINDS, OPERATIONS
-from clicksend_reseller.sandbox.money import RATES
-from clicksend_reseller.sandbox.openapi import describe
-from clicksend_reseller.sandbox.replies import Reply
-from clicksend_reseller.sandbox.threads import serve_beside
+from clicksend_reseller.sandbox.openapi.description import describe
+from clicksend_reseller.sandbox.service.api import ROUTES, answer
+from clicksend_reseller.sandbox.service.exchange import exchange
+from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, OPERATIONS
+from clicksend_reseller.sandbox.service.messages import Reply
+from clicksend_reseller.sandbox.service.money import RATES
+from clicksend_reseller.sandbox.serving.background import serve_beside
 
 DOCUMENT = describe(RATES)
-SAMPLES = sorted((Path(__file__).resolve().parents[1] / "wire").glob("*.json"))
+SAMPLES = sorted((Path(__file__).resolve().parents[1] / "samples").glob("*.json"))
 
 ADA = DOCUMENT["components"]["schemas"]["AccountFields"]["examples"][0]
 TRANSFER = DOCUMENT["components"]["schemas"]["Transfer"]["examples"][0]

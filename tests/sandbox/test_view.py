@@ -3,8 +3,13 @@ from importlib.resources import files
 
 import pytest
 
-from clicksend_reseller.sandbox.faults import SERVED_KINDS
-from clicksend_reseller.sandbox.view import KINDS_IN_WORDS, amount_in_words, clock_time, iso_time
+from clicksend_reseller.sandbox.console.view import (
+    KINDS_IN_WORDS,
+    amount_in_words,
+    clock_time,
+    iso_time,
+)
+from clicksend_reseller.sandbox.service.faults import SERVED_KINDS
 
 
 def test_the_script_stays_small():

@@ -1,0 +1,1 @@
+"""One call from start to end: deadline, retries, attempts, journal, events."""

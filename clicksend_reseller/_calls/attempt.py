@@ -1,0 +1,200 @@
+"""How is one attempt made? In its turn, within its time, and a write in a task of its own.
+
+Such a task owns its place in the pacing, its time, the reading of the answer and the settling of
+its key: a caller who leaves does not cut a write whose fate would then never be known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from clicksend_reseller._calls.closing import Closing
+from clicksend_reseller._calls.journaling import SETTLE_SECONDS
+from clicksend_reseller._calls.state import Call, fate
+from clicksend_reseller._calls.tasks import Apart, was_cancelled
+from clicksend_reseller._calls.throttle import Pacing
+from clicksend_reseller._http.body import OneShotBody
+from clicksend_reseller._http.sender import Sender
+from clicksend_reseller._wire import decoding
+from clicksend_reseller._wire import headers as wire_headers
+from clicksend_reseller._wire.response import Answer
+from clicksend_reseller.errors import (
+    APIConnectionError,
+    ClientStateError,
+    RateLimitError,
+    ResellerError,
+)
+from clicksend_reseller.models import RateLimit
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("clicksend_reseller")
+
+
+class Attempts:
+    """Makes the attempts of one client.
+
+    Args:
+        sender: sends one request.
+        pacing: says when.
+        closing: says when no attempt begins any more.
+        timeout: seconds for one attempt.
+        pause: seconds that all calls are held after a 429 that names no time.
+
+    Attributes:
+        rate_limit: what the last answer with rate headers said.
+    """
+
+    def __init__(
+        self, sender: Sender, pacing: Pacing, closing: Closing, *, timeout: float, pause: float
+    ) -> None:
+        self.rate_limit: RateLimit | None = None
+        self._sender = sender
+        self._pacing = pacing
+        self._closing = closing
+        self._timeout = timeout
+        self._pause = pause
+        self._apart: Apart[Call[Any]] = Apart(_log_fate)
+
+    async def make(self, call: Call[T]) -> T:
+        """Make one attempt; raise the bare error of it."""
+        if call.operation.writes:
+            return await self._write_apart(call)
+        try:
+            return await self._exchange(call, None)
+        except asyncio.CancelledError:
+            if was_cancelled():
+                raise
+            return self._after_a_cut(call)
+
+    async def run_apart(self, call: Call[Any], step: Coroutine[Any, Any, T]) -> T:
+        """Run a step of a call in a task that its caller, leaving, does not cut."""
+        return await self._until_done(call, self._apart.start(call, step))
+
+    def go_on_apart(self, call: Call[Any], last: Coroutine[Any, Any, None]) -> None:
+        """Run one more step when those that the call has under way have ended."""
+        steps = self._apart.of(call)
+        self._apart.start(call, _after(steps, last))
+
+    def is_one(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task is one of those that run apart."""
+        return any(task is each for each, _ in self._apart.under_way())
+
+    async def drain(self) -> None:
+        """Stop what has not left, wait for what has, and cut and report what takes too long."""
+        for task, call in self._apart.under_way():
+            _stop_unless_left(task, call)
+        await self._apart.wait(self._timeout + SETTLE_SECONDS)
+        for task, call in self._apart.under_way():
+            _logger.error("%s was cut off by aclose(): its outcome is unknown", call)
+            task.cancel()
+        await self._apart.wait(1.0)
+
+    # --- one exchange
+
+    async def _exchange(self, call: Call[T], body: OneShotBody | None) -> T:
+        operation = call.operation
+        async with self._pacing.turn(operation.name, deadline=call.ends_at):
+            if self._closing.has_begun:
+                raise ClientStateError("the client was closed while the call waited for its turn")
+            call.attempts += 1
+            answer = await self._sender.send(operation, body, seconds=self._timeout)
+            call.status = answer.status
+            # Before the place is given to the next, who must hear of a pause.
+            self._heed(operation.name, answer)
+            result = self._read(call, answer)
+            if body is not None and not body.left:
+                raise _not_taken(body)
+            # Known from here on, even if a limiter hangs when it is left.
+            return call.succeed(result)
+
+    def _heed(self, operation: str, answer: Answer) -> None:
+        limit = wire_headers.rate_limit(answer.headers, now=datetime.now(UTC))
+        if limit is None:
+            return
+        self.rate_limit = limit
+        if limit.remaining == 0 and limit.resets_in is not None:
+            self._pacing.hold(operation, limit.resets_in)
+
+    def _read(self, call: Call[T], answer: Answer) -> T:
+        secrets = self._sender.secrets + call.secrets
+        try:
+            return decoding.read(call.operation, answer, secrets=secrets)
+        except RateLimitError as error:
+            asked = error.retry_after
+            self._pacing.pause(self._pause if asked is None else asked)
+            raise
+
+    # --- a write
+
+    async def _write_apart(self, call: Call[T]) -> T:
+        claim = call.guard.claim if call.guard else None
+        body = call.body = OneShotBody(decoding.write(call.operation.body or {}), claim)
+        call.task = self._apart.start(call, self._write(call, body))
+        return await self._until_done(call, call.task)
+
+    async def _write(self, call: Call[T], body: OneShotBody) -> T:
+        error: ResellerError | None = None
+        try:
+            return await self._exchange(call, body)
+        except ResellerError as exc:
+            error = exc
+            call.fail_attempt(exc)
+            raise
+        finally:
+            await self._settle(call, body, error)
+
+    async def _settle(
+        self, call: Call[Any], body: OneShotBody, error: ResellerError | None
+    ) -> None:
+        if call.guard is None:
+            return
+        if call.result is None:
+            await call.guard.give_up(error, left=body.left)
+        else:
+            await call.guard.confirm(call.result, call.status)
+
+    async def _until_done(self, call: Call[Any], task: asyncio.Task[T]) -> T:
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            call.left_behind = True
+            _stop_unless_left(task, call)
+            raise
+        return self._after_a_cut(call) if task.cancelled() else task.result()
+
+    def _after_a_cut(self, call: Call[T]) -> T:
+        """Give what had come before an attempt was cancelled, by nobody who called."""
+        if call.result is None:
+            raise call.cut_off(closed=self._closing.has_begun)
+        return call.result
+
+
+def _stop_unless_left(task: asyncio.Task[Any], call: Call[Any]) -> None:
+    if task is call.task and call.body is not None and call.body.shut():
+        task.cancel()
+
+
+def _not_taken(body: OneShotBody) -> Exception:
+    if isinstance(body.refusal, ResellerError):
+        return body.refusal
+    return APIConnectionError(
+        "the transport answered without taking the body; "
+        "a transport made for tests must read it (await request.aread())",
+        permanent=True,
+    )
+
+
+def _log_fate(task: asyncio.Task[Any], call: Call[Any]) -> None:
+    if call.left_behind and call.has_left:
+        _logger.warning("%s, whose caller had gone, ended: %s", call, fate(task, call))
+
+
+async def _after(steps: list[asyncio.Task[Any]], last: Coroutine[Any, Any, None]) -> None:
+    if steps:
+        await asyncio.wait(steps)
+    await last

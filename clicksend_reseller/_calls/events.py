@@ -1,0 +1,89 @@
+"""What is told of a call on its way? Events to the observer, words to log and caller."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+
+from clicksend_reseller._calls.state import Call
+from clicksend_reseller.models import CallEvent, Outcome
+
+Observer = Callable[[CallEvent], None]
+
+_logger = logging.getLogger("clicksend_reseller")
+
+
+# On a cancelled write: what is noted for its caller, and what is logged.
+_WHEN_CANCELLED = {
+    Outcome.NOT_SENT: ("cancelled, and nothing was sent", ""),
+    Outcome.REJECTED: ("cancelled, and the API had refused it: nothing was changed", ""),
+    Outcome.UNKNOWN: (
+        (
+            "cancelled after it had left, so it may have been applied; "
+            "do not repeat it before you have checked"
+        ),
+        "was cancelled after it had left: its outcome is unknown",
+    ),
+    Outcome.APPLIED: (
+        "cancelled, but it was applied: do not repeat it",
+        "was cancelled after it had been applied",
+    ),
+}
+
+
+class Teller:
+    """Tells the observer, if there is one."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+
+    def started(self, call: Call[Any]) -> None:
+        self._tell(call, "started")
+
+    def attempted(self, call: Call[Any], outcome: Outcome | None, seconds: float) -> None:
+        self._tell(call, "attempt", outcome=outcome, seconds=seconds)
+
+    def waits(self, call: Call[Any], error: BaseException, seconds: float) -> None:
+        name, attempts = call.operation.name, call.attempts
+        text = "%s: attempt %d failed, another follows in %.2f s: %s"
+        _logger.info(text, name, attempts, seconds, error)
+        self._tell(call, "waiting", seconds=seconds)
+
+    def finished(self, call: Call[Any], outcome: Outcome | None) -> None:
+        self._tell(call, "finished", outcome=outcome)
+
+    def _tell(
+        self,
+        call: Call[Any],
+        kind: Literal["started", "attempt", "waiting", "finished"],
+        *,
+        outcome: Outcome | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        if self._observer is None:
+            return
+        if seconds is None:
+            seconds = asyncio.get_running_loop().time() - call.began
+        event = CallEvent(
+            call_id=call.id,
+            kind=kind,
+            operation=call.operation.name,
+            attempt=call.attempts,
+            status_code=call.status,
+            outcome=outcome,
+            seconds=seconds,
+        )
+        try:
+            self._observer(event)
+        except Exception:
+            _logger.exception("the observer failed at %s", kind)
+
+
+def note_on(cancelled: asyncio.CancelledError, call: Call[Any], outcome: Outcome) -> None:
+    """Say on the cancellation of a write, and in the log, what is known of it."""
+    note, log = _WHEN_CANCELLED[outcome]
+    cancelled.add_note(f"{call}: {note}")
+    if log:
+        _logger.warning("%s %s", call, log)

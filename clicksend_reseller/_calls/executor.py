@@ -1,0 +1,232 @@
+"""What is the road of one call? It strings the rooms below together.
+
+The caller's task owns the deadline and the retries; the attempts are made a floor below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+from clicksend_reseller._calls.attempt import Attempts
+from clicksend_reseller._calls.closing import Closing
+from clicksend_reseller._calls.events import Teller, note_on
+from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
+from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
+from clicksend_reseller._calls.state import Call
+from clicksend_reseller._calls.throttle import LimiterRaisedError
+from clicksend_reseller._wire.operations import Operation
+from clicksend_reseller.errors import (
+    APITimeoutError,
+    ClientStateError,
+    ConfigurationError,
+    ResellerError,
+)
+from clicksend_reseller.models import Outcome, RateLimit, TransferReceipt
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Performs operations for one client, on the event loop of its first call.
+
+    Args:
+        attempts: makes one attempt.
+        teller: is told of each step.
+        closing: says when no call begins any more.
+        policy: how patiently to repeat.
+        deadline: seconds for a whole call.
+        journal: records transfers.
+        realm: where the journal's keys belong.
+        close_transport: called once, when all is done.
+    """
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        teller: Teller,
+        closing: Closing,
+        *,
+        policy: RetryPolicy,
+        deadline: float,
+        journal: TransferJournal | None,
+        realm: str,
+        close_transport: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._attempts = attempts
+        self._teller = teller
+        self._closing = closing
+        self._policy = policy
+        self._deadline = deadline
+        self._journal = journal
+        self._realm = realm
+        self._close_transport = close_transport
+        self._budget = RetryBudget()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Future[None] | None = None
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the last answer with rate headers said."""
+        return self._attempts.rate_limit
+
+    async def perform(self, operation: Operation[T], guard: TransferGuard | None = None) -> T:
+        """Make one call; raise our errors only, and let a cancellation through."""
+        self.check_state()
+        now = self._now()
+        call = Call(operation=operation, guard=guard, began=now, ends_at=now + self._deadline)
+        self._teller.started(call)
+        try:
+            result = await self._within_deadline(call)
+        except asyncio.CancelledError as cancelled:
+            self._let_go(call, cancelled)
+            # Frames of the HTTP library hold headers and body.
+            raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
+        self._budget.refill()
+        self._teller.finished(call, call.outcome_of_success)
+        return result
+
+    async def transfer(
+        self, operation: Operation[TransferReceipt], idempotency_key: str | None
+    ) -> TransferReceipt:
+        """Make a transfer, through the journal if there is one.
+
+        Raises:
+            ConfigurationError: a key without a journal, which the server would ignore.
+        """
+        if self._journal is not None:
+            transfer = operation.body or {}
+            guard = open_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
+            return await self.perform(operation, guard)
+        if idempotency_key is not None:
+            raise ConfigurationError(
+                "an idempotency_key needs a journal: the API knows no such key and would ignore it"
+            )
+        return await self.perform(operation)
+
+    def check_state(self) -> None:
+        """Bind to the running loop at first use.
+
+        Raises:
+            ClientStateError: closed, or bound to another loop.
+        """
+        if self._closing.has_begun:
+            raise ClientStateError("the client is closed: make another one")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise ClientStateError(
+                "the client belongs to the event loop of its first call, "
+                "and this is another one: make a client for each loop"
+            )
+
+    async def aclose(self) -> None:
+        """Refuse new calls, wait for writes that have left, then close the connections."""
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise ClientStateError("close the client on the event loop that it was used on")
+        self._closing.begin()
+        # One end for all who ask, and it goes on though one of them is cancelled.
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._drain_and_close())
+        if self._attempts.is_one(asyncio.current_task()):
+            return  # a limiter's doing, which would wait for itself
+        await asyncio.shield(self._end)
+
+    async def _drain_and_close(self) -> None:
+        try:
+            await self._attempts.drain()
+        finally:
+            await self._close_transport()
+
+    # --- attempts
+
+    async def _within_deadline(self, call: Call[T]) -> T:
+        failure: Exception
+        try:
+            async with asyncio.timeout_at(call.ends_at):
+                return await self._persist(call)
+        except ResellerError as error:
+            failure = call.conclude(error)
+        except LimiterRaisedError as raised:
+            failure = call.conclude_limited(raised.error)
+        except TimeoutError:
+            if call.result is not None:
+                return call.result  # a journal that is slow must not hide that it was applied
+            failure = call.conclude(call.error or self._too_late(call))
+        try:
+            await self._withdraw(call)
+            self._teller.finished(call, call.outcome)
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
+
+    async def _persist(self, call: Call[T]) -> T:
+        if call.guard is not None:
+            receipt = await self._attempts.run_apart(call, call.guard.open())
+            if receipt is not None:
+                return cast("T", receipt)
+        try:
+            return await self._attempt(call)
+        except ResellerError as exc:
+            error = exc
+        return await self._try_again(call, error)
+
+    async def _try_again(self, call: Call[T], error: ResellerError) -> T:
+        return await repeat(
+            lambda: self._attempt(call),
+            error,
+            policy=self._policy,
+            budget=self._budget,
+            may_repeat=lambda error: self._may_repeat(call, error),
+            seconds_left=lambda: call.ends_at - self._now(),
+            before_wait=lambda error, seconds: self._teller.waits(call, error, seconds),
+            sleep=self._closing.sleep,
+        )
+
+    def _may_repeat(self, call: Call[Any], error: BaseException) -> bool:
+        if call.guard is not None and call.guard.claimed:
+            return False
+        journaled = call.guard is not None
+        return may_repeat(error, call.operation, self._policy, journaled=journaled)
+
+    async def _attempt(self, call: Call[T]) -> T:
+        began, before = self._now(), call.attempts
+        call.begin_attempt()
+        try:
+            result = await self._attempts.make(call)
+        except ResellerError as error:
+            call.fail_attempt(error)
+            if call.attempts > before:
+                self._teller.attempted(call, error.outcome, self._now() - began)
+            raise
+        self._teller.attempted(call, call.outcome_of_success, self._now() - began)
+        return result
+
+    # --- ends without a result
+
+    def _too_late(self, call: Call[Any]) -> APITimeoutError:
+        fact = f"the deadline of {self._deadline:g} s passed"
+        return APITimeoutError(fact, outcome=call.outcome_if_cut)
+
+    async def _withdraw(self, call: Call[Any]) -> None:
+        """Leave no work behind for a call that sent nothing; go on without it at the deadline."""
+        if call.guard is None or call.outcome is not Outcome.NOT_SENT:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(call.ends_at):
+                await self._attempts.run_apart(call, call.guard.withdraw())
+
+    def _let_go(self, call: Call[Any], cancelled: asyncio.CancelledError) -> None:
+        """Say on a cancellation what is known, and let it pass."""
+        outcome = call.outcome or call.outcome_if_cut
+        if call.operation.writes:
+            note_on(cancelled, call, outcome)
+        if call.guard is not None and outcome is Outcome.NOT_SENT:
+            self._attempts.go_on_apart(call, call.guard.withdraw())
+        self._teller.finished(call, outcome)
+
+    def _now(self) -> float:
+        return cast("asyncio.AbstractEventLoop", self._loop).time()

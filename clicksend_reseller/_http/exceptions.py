@@ -1,0 +1,95 @@
+"""What does an exception of an HTTP library say? By its name, in whichever library is loaded."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import sys
+from collections.abc import Iterable
+
+from clicksend_reseller._wire import redaction
+from clicksend_reseller.models import MASK
+
+_LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
+
+# The peer hung up during the handshake, which may go well another time; or a handshake was
+# waiting for bytes, which is no error and stands in the chain of the one that ended it.
+_PASSING = (
+    ssl.SSLEOFError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+    ssl.SSLZeroReturnError,
+)
+
+
+# h11 shows the header, which may be one that the caller's own client sends.
+_ILLEGAL_HEADER = re.compile(r"(illegal header (?:name|value) ).*", re.IGNORECASE | re.DOTALL)
+
+
+def family(*names: str) -> tuple[type[Exception], ...]:
+    """Find the error classes of these names in each HTTP library that is loaded.
+
+    httpx2 has errors of its own, and is not loaded just to know them.
+    """
+    libraries = map(sys.modules.get, _LIBRARIES)
+    found = (getattr(library, name, None) for library in libraries for name in names)
+    return tuple(cls for cls in found if cls is not None)
+
+
+def is_unsent(exc: Exception) -> bool:
+    """Take the library's word; it counts for reads only, where no harm hangs on it."""
+    return is_permanent(exc) or isinstance(
+        exc, family("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError")
+    )
+
+
+def is_late(exc: Exception) -> bool:
+    """Tell whether time ran out."""
+    return isinstance(exc, (TimeoutError, *family("TimeoutException")))
+
+
+def is_broken_answer(exc: Exception) -> bool:
+    """Tell whether it can come of an answer that breaks off."""
+    kinds = ("TransportError", "NetworkError", "ProtocolError", "StreamError", "TimeoutException")
+    return isinstance(exc, family(*kinds))
+
+
+def is_permanent(exc: Exception) -> bool:
+    """Tell whether the same request would meet the same fault before it could leave.
+
+    Scheme, illegal header, certificate, TLS version.
+    """
+    if isinstance(exc, family("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")):
+        return True
+    return any(
+        isinstance(link, ssl.SSLError) and not isinstance(link, _PASSING) for link in chain(exc)
+    )
+
+
+def chain(exc: BaseException | None) -> list[BaseException]:
+    """Give an exception, what it came from, what that came from."""
+    links: list[BaseException] = []
+    while exc is not None and exc not in links:
+        links.append(exc)
+        exc = exc.__cause__ or exc.__context__
+    return links
+
+
+def hush(exc: BaseException, secrets: Iterable[str]) -> None:
+    """Mask secrets in what a library said, and headers, which may hold the caller's own."""
+    for link in chain(exc):
+        link.args = tuple(
+            _hushed(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
+        )
+
+
+def _hushed(text: str, secrets: Iterable[str]) -> str:
+    return _ILLEGAL_HEADER.sub(rf"\1{MASK}", redaction.hide(text, secrets))
+
+
+def name(exc: BaseException) -> str:
+    """Give library, class and message in a few words."""
+    library = type(exc).__module__.partition(".")[0]
+    title = type(exc).__name__ if library == "builtins" else f"{library}.{type(exc).__name__}"
+    return f"{title}: {exc}".rstrip(". ") if str(exc) else title

@@ -1,0 +1,1 @@
+"""ClickSend's protocol: operations, answers, refusals. No I/O and no event loop."""

@@ -1,0 +1,109 @@
+"""What must not be shown? Values under telling names, and known secrets wherever they turn up."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from clicksend_reseller._wire import strict_json
+from clicksend_reseller.models import MASK, Secret
+
+EXCERPT_LENGTH = 200
+
+# Masking a short value would mangle prose: with "k" masked, "taken" becomes "ta***en".
+_SHORTEST_MASKED_VALUE = 8
+
+# How deep an unknown field is kept; deeper is nobody's data, and would exhaust the stack.
+_DEEPEST = 64
+
+# Longer ones are not remembered: they are a server's mischief, and would stay in memory.
+_LONGEST_KNOWN_NAME = 64
+
+_TELLING = r"(?:api[_-]?key|passw|pwd|token|secret|credential|authorization|private[_-]?key)"
+_TELLING_NAME = re.compile(_TELLING, re.IGNORECASE)
+_QUOTE = r"(?:\\++[\"']|&quot;|&\#0?39;)"  # as a string in a string or a page of HTML holds it
+# Possessive, and only from the start of a word: a text of "tokentoken…" is else cubic work.
+_TELLING_PAIR = re.compile(
+    rf"""
+    (
+      (?<![\w-]) (?=[\w-]*?{_TELLING}) [\w-]++  # a name
+      (?:["']|{_QUOTE})?+ \s*+ (?:=?>|[:=]) \s*+  # and its sign
+    )
+    (?:  # a value, perhaps cut off
+      "(?:[^"\\]|\\.)*+"?+
+    | '(?:[^'\\]|\\.)*+'?+
+    | {_QUOTE}.*?(?:{_QUOTE}|\Z)
+    | [\[{{].*  # it has names of its own inside: hide the rest
+    | (?:(?:basic|bearer)\s++)?+[^\s,&;}}\]<]++
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+def tells_a_secret(name: str) -> bool:
+    """Tell whether values under this name are secrets."""
+    return _is_telling(name) if len(name) <= _LONGEST_KNOWN_NAME else _looks_telling(name)
+
+
+def _looks_telling(name: str) -> bool:
+    return _TELLING_NAME.search(name) is not None
+
+
+_is_telling = lru_cache(maxsize=512)(_looks_telling)
+
+
+def conceal(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap what stands under a telling name, at any depth; what nests too deeply becomes None."""
+    return {
+        name: _concealed(value, hidden=tells_a_secret(name), depth=1)
+        for name, value in fields.items()
+    }
+
+
+def _concealed(value: Any, *, hidden: bool, depth: int) -> Any:
+    if depth > _DEEPEST:
+        return None
+    if strict_json.is_object(value):
+        return {
+            name: _concealed(item, hidden=hidden or tells_a_secret(name), depth=depth + 1)
+            for name, item in value.items()
+        }
+    if strict_json.is_array(value):
+        return [_concealed(item, hidden=hidden, depth=depth + 1) for item in value]
+    if hidden and value is not None and not isinstance(value, bool | Secret):
+        return Secret(str(value))
+    return value
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Mask the known secrets of a call in a text that a server or a library wrote."""
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(form, MASK)
+    return text
+
+
+def excerpt(text: str, secrets: Iterable[str]) -> str:
+    """Give the start of an answer, fit to be printed."""
+    masked = _TELLING_PAIR.sub(rf"\g<1>{MASK}", hide(text, secrets))
+    return printable(masked[:EXCERPT_LENGTH])
+
+
+def printable(text: str) -> str:
+    """Escape what could forge a log line or break a terminal."""
+    if text.isprintable():
+        return text
+    shown = (char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return "".join(shown)[:EXCERPT_LENGTH]
+
+
+def _forms(secret: str) -> set[str]:
+    """Give a secret as it is and as JSON writes it; PHP escapes the slash too."""
+    if len(secret) < _SHORTEST_MASKED_VALUE:
+        return set()
+    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return forms | {form.replace("/", r"\/") for form in forms}

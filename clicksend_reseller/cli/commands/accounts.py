@@ -1,0 +1,181 @@
+"""What is known of the client accounts? The commands that read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clicksend_reseller import Account
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import USUAL, Everywhere, Whole, whole
+from clicksend_reseller.cli.output.formats import Record
+from clicksend_reseller.cli.output.output import Output, replaced, suited
+from clicksend_reseller.cli.output.records import (
+    ACCOUNT_COLUMNS,
+    EXPORTED_ACCOUNT_COLUMNS,
+    USUAL_ACCOUNT_COLUMNS,
+    account_record,
+    exported_record,
+)
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["balance", "export", "find", "get", "list_"]
+
+_SEARCHED = (
+    "username",
+    "user_email",
+    "user_phone",
+    "user_first_name",
+    "user_last_name",
+    "account_name",
+)
+_PREFETCH = 4
+
+Wanted = Callable[[Account], bool]
+
+
+def list_(
+    *,
+    low: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
+    limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """List the client accounts.
+
+    Args:
+        low: only those whose balance is below this, each in its own currency.
+        limit: at most so many rows.
+        everywhere: the options of every command.
+    """
+    if low is not None and not low.is_finite():
+        raise EndedError(Status.USAGE, f"--low must be an amount, not {low}")
+    return _listed(everywhere, lambda account: low is None or account.balance < low, limit)
+
+
+def find(
+    text: str,
+    /,
+    *,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Find client accounts.
+
+    The whole list is read, since the API has no search.
+
+    Args:
+        text: a part of a user name, an address, a phone or a name; capitals do not matter.
+        everywhere: the options of every command.
+    """
+    part = text.casefold()
+    return _listed(everywhere, lambda account: _holds(account, part), None)
+
+
+def get(
+    client_user_id: Whole,
+    /,
+    *,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Show one client account.
+
+    Args:
+        client_user_id: the account's user_id.
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ACCOUNT_COLUMNS)
+    with Session(everywhere) as session:
+        account = session.run(session.client.get_account(client_user_id))
+    output.one(account_record(account))
+    return Status.DONE
+
+
+def balance(
+    *,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Show the reseller's own credit.
+
+    Args:
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ACCOUNT_COLUMNS, ("username", "balance", "currency"))
+    with Session(everywhere) as session:
+        account = session.run(session.client.get_own_account())
+    output.one(account_record(account))
+    return Status.DONE
+
+
+def export(
+    *,
+    to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Write all client accounts, with all columns, as they come.
+
+    Args:
+        to: a file instead of stdout; it is there whole or not at all. Its ending says the format
+            where --output does not: .csv, .json, .jsonl.
+        everywhere: the options of every command.
+    """
+    suits = suited(to)
+    columns = (ACCOUNT_COLUMNS, EXPORTED_ACCOUNT_COLUMNS)
+    if to is None:
+        output = Output(everywhere, *columns, suits=suits)
+        return _walked(everywhere, output, record=exported_record)
+    with replaced(to) as stream:
+        output = Output(everywhere, *columns, suits=suits, stream=stream)
+        return _walked(everywhere, output, record=exported_record)
+
+
+def _listed(everywhere: Everywhere, wanted: Wanted, limit: int | None) -> Status:
+    if limit is not None and limit < 1:
+        raise EndedError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
+    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
+    return _walked(everywhere, output, wanted, limit)
+
+
+def _walked(
+    everywhere: Everywhere,
+    output: Output,
+    wanted: Wanted = lambda _: True,
+    limit: int | None = None,
+    *,
+    record: Callable[[Account], Record] = account_record,
+) -> Status:
+    with Session(everywhere) as session:
+        complete = session.run(_walk(session, output, wanted, limit, record))
+        output.end()
+        if complete:
+            return Status.DONE
+        session.voice.warn(
+            "the list moved while it was read, so an account may be missing: run it again"
+        )
+        return Status.PARTLY
+
+
+async def _walk(
+    session: Session,
+    output: Output,
+    wanted: Wanted,
+    limit: int | None,
+    record: Callable[[Account], Record],
+) -> bool:
+    rows = 0
+    async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
+        with session.voice.counting("accounts read", with_bar=output.is_still) as steps:
+            async for account in walk:
+                steps.step()
+                if wanted(account):
+                    output.row(record(account))
+                    rows += 1
+                    if rows == limit:
+                        return True
+        return walk.report.complete
+
+
+def _holds(account: Account, part: str) -> bool:
+    return any(part in (getattr(account, name) or "").casefold() for name in _SEARCHED)

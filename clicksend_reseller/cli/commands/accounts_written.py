@@ -1,0 +1,134 @@
+"""How are client accounts created and changed? One at a time, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from cyclopts import Group, Parameter
+
+from clicksend_reseller import Account, AccountFields, Secret
+from clicksend_reseller.cli.commands.account_files import create_from
+from clicksend_reseller.cli.exit_status import EndedError, Status, worst
+from clicksend_reseller.cli.options import USUAL, Everywhere, Whole
+from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.output.records import (
+    ACCOUNT_COLUMNS,
+    USUAL_ACCOUNT_COLUMNS,
+    account_record,
+)
+from clicksend_reseller.cli.session.passwords import read_password
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["Fields", "create", "update"]
+
+
+_Field = Annotated[str | None, Parameter(help="")]
+
+
+@Parameter(name="*", group=Group("The account", sort_key=10))
+@attrs.frozen(kw_only=True)
+class Fields:
+    """The fields of an account but its password, which never stands in a command."""
+
+    username: _Field = None
+    user_email: _Field = None
+    user_phone: _Field = None
+    user_first_name: _Field = None
+    user_last_name: _Field = None
+    account_name: _Field = None
+    country: Annotated[
+        str | None, Parameter(help="two letters, ISO 3166-1 alpha-2, such as AU")
+    ] = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Those that were given."""
+        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+
+
+NO_FIELDS = Fields()
+
+
+def create(
+    *,
+    fields: Fields = Fields(),
+    password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
+    results: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Create a client account from options, or one for each row of a file.
+
+    The file is CSV with a header of the eight fields. With --results each row's end is written
+    down before and after it is tried, and the same command again goes on where it stopped.
+
+    Args:
+        fields: of the account; all are needed.
+        password_stdin: read the password from stdin instead of asking for it.
+        from_: create the accounts of this file.
+        results: where the end of each row is written, and read by the next run.
+        everywhere: the options of every command.
+    """
+    if from_ is not None:
+        if fields.given or password_stdin:
+            raise EndedError(Status.USAGE, "--from brings all fields: give no others beside it")
+        return create_from(everywhere, from_, results)
+    if results is not None:
+        raise EndedError(Status.USAGE, "--results belongs to --from")
+    if missing := [name for name in _names() if name not in fields.given]:
+        options = " ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise EndedError(Status.USAGE, f"a new account needs {options}, or --from FILE.csv")
+    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
+    with Session(everywhere) as session:
+        client = session.client
+        password = _password(session, fields.given["username"], from_stdin=password_stdin)
+        wanted = AccountFields(password=password, **fields.given)
+        account, status = session.write(client.create_account(wanted))
+    return _shown(output, account, status)
+
+
+def update(
+    client_user_id: Whole,
+    /,
+    *,
+    fields: Fields = Fields(),
+    password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Change a client account. Every update sets the client's password again.
+
+    The API takes all eight fields at once: those that are not given stay as they are, but the
+    password cannot be read back and has to be given.
+
+    Args:
+        client_user_id: the account's user_id.
+        fields: to change.
+        password_stdin: read the password from stdin instead of asking for it.
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
+    with Session(everywhere) as session:
+        account = session.run(session.client.get_account(client_user_id))
+        session.voice.note("every update sets the client's password again: to what you give now")
+        password = _password(session, account.username, from_stdin=password_stdin)
+        try:
+            wanted = AccountFields.from_account(account, password=password, **fields.given)
+        except ValueError as exc:
+            raise EndedError(Status.USAGE, str(exc)) from None
+        changed, status = session.write(session.client.update_account(client_user_id, wanted))
+    return _shown(output, changed, status)
+
+
+def _names() -> list[str]:
+    return [field.name for field in attrs.fields(Fields)]
+
+
+def _password(session: Session, username: str, *, from_stdin: bool) -> Secret:
+    return read_password(session.voice, from_stdin=from_stdin, whose=username)
+
+
+def _shown(output: Output, account: Account, status: Status) -> Status:
+    output.one(account_record(account))
+    return worst([status, Status.FAILED if output.fault else Status.DONE])

@@ -1,0 +1,68 @@
+"""Is this machine set up? One line for each check, and a remedy for each that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from clicksend_reseller.cli.commands.diagnostics import Finding, all_checks
+from clicksend_reseller.cli.exit_status import Status, worst
+from clicksend_reseller.cli.options import USUAL, Everywhere
+from clicksend_reseller.cli.output.formats import Record
+from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["doctor"]
+
+_COLUMNS = ("check", "result", "found", "remedy")
+
+
+def doctor(
+    *,
+    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Check the set-up, from settings to credit. It moves nothing and changes nothing.
+
+    Args:
+        json: the same as --output json.
+        everywhere: the options of every command.
+    """
+    if json:
+        everywhere = attrs.evolve(everywhere, output="json")
+    output = Output(everywhere, _COLUMNS)
+    with Session(everywhere) as session:
+        findings = session.run(all_checks(session))
+    if everywhere.output is None and everywhere.columns is None:
+        for finding in findings:
+            output.text(_line(finding))
+    else:
+        for finding in findings:
+            output.row(_record(finding))
+        output.end()
+    return _status(findings)
+
+
+def _record(finding: Finding) -> Record:
+    return {
+        "check": finding.check,
+        "result": finding.result,
+        "found": finding.found,
+        "remedy": finding.remedy or None,
+    }
+
+
+def _line(finding: Finding) -> str:
+    remedy = f" -> {finding.remedy}" if finding.remedy else ""
+    return f"{finding.result:<7}  {finding.check}: {finding.found}{remedy}"
+
+
+def _status(findings: Sequence[Finding]) -> Status:
+    return worst(
+        Status.CREDENTIALS if finding.is_about_credentials else Status.FAILED
+        for finding in findings
+        if finding.result == "fail"
+    )

@@ -1,0 +1,245 @@
+"""What is on record, and what does a person decide about it? Nothing here sends anything."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clicksend_reseller import JournalEntry, TransferState
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import USUAL, Everywhere, whole
+from clicksend_reseller.cli.output.output import Output, replaced, suited
+from clicksend_reseller.cli.output.records import (
+    ENTRY_COLUMNS,
+    USUAL_ENTRY_COLUMNS,
+    entry_record,
+)
+from clicksend_reseller.cli.session.next_steps import command
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["export", "found", "hold", "list_", "renew", "resolve", "show"]
+
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Entries = Callable[[Session], AsyncIterator[JournalEntry]]
+
+
+def list_(
+    *,
+    unresolved: _Flag = False,
+    state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
+    client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """List what is on record, oldest first, each round a row.
+
+    Args:
+        unresolved: only what a person must judge: unknown, or sent and never settled; one that
+            was sent a moment ago may still be under way.
+        state: only those in it.
+        client: only those to this client_user_id.
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS)
+
+    def wanted(session: Session) -> AsyncIterator[JournalEntry]:
+        if unresolved:
+            return session.journal.unresolved(older_than=0.0)
+        return session.journal.entries(state=state, client_user_id=client)
+
+    def keeps(entry: JournalEntry) -> bool:
+        return state in {None, entry.state} and client in {None, entry.client_user_id}
+
+    return _written(everywhere, output, wanted, keeps)
+
+
+def export(
+    *,
+    to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Write all that is on record, with all columns.
+
+    Args:
+        to: a file instead of stdout; its ending says the format where --output does not.
+        everywhere: the options of every command.
+    """
+
+    def wanted(session: Session) -> AsyncIterator[JournalEntry]:
+        return session.journal.entries()
+
+    suits = suited(to)
+    if to is None:
+        return _written(everywhere, Output(everywhere, ENTRY_COLUMNS, suits=suits), wanted)
+    with replaced(to) as stream:
+        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, stream=stream)
+        return _written(everywhere, output, wanted)
+
+
+def show(
+    key: str,
+    /,
+    *,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Show all rounds of one key.
+
+    Args:
+        key: of the transfer.
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ENTRY_COLUMNS)
+    with Session(everywhere) as session:
+        for entry in found(session, key).rounds:
+            output.row(entry_record(entry))
+        output.end()
+    return Status.DONE
+
+
+def resolve(
+    key: str,
+    /,
+    *,
+    note: Annotated[str, Parameter(metavar="TEXT")],
+    applied: _Flag = False,
+    not_applied: _Flag = False,
+    by: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Write down what you found out about a transfer. Nothing is sent.
+
+    Args:
+        key: of the transfer.
+        note: how you found out.
+        applied: the credit arrived.
+        not_applied: it did not; only then may it be renewed.
+        by: who says so; else your login name.
+        everywhere: the options of every command.
+    """
+    if applied == not_applied:
+        raise EndedError(Status.USAGE, "say --applied or --not-applied")
+    output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
+    with Session(everywhere) as session:
+        found(session, key)
+        entry = session.run(session.journal.resolve(key, applied, by=_who(by), note=note))
+        output.one(entry_record(entry))
+    return Status.DONE
+
+
+def renew(
+    key: str,
+    /,
+    *,
+    note: Annotated[str, Parameter(metavar="TEXT")] = "renewed from the command line",
+    by: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
+
+    Args:
+        key: of the transfer; it stays the same.
+        note: why.
+        by: who decides; else your login name.
+        everywhere: the options of every command.
+    """
+    output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
+    with Session(everywhere) as session:
+        found(session, key)
+        session.run(session.journal.renew(key, by=_who(by), note=note))
+        entry = found(session, key)
+        output.one(entry_record(entry))
+        words = (str(entry.client_user_id), str(entry.amount), entry.currency, "--key", key)
+        paying = command(everywhere, "transfer", *words)
+        session.voice.note(f"to pay it: {paying}, or its batch again")
+    return Status.DONE
+
+
+def hold(
+    *,
+    before: Annotated[str, Parameter(metavar="TIME")],
+    note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
+    by: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Stop what was intended before a time: it becomes unknown. Run it after restoring a backup.
+
+    What the old copy calls intended may have been sent since. Nothing is sent here.
+
+    Args:
+        before: now, or a time such as 2026-11-24T10:00Z.
+        note: why.
+        by: who decides; else your login name.
+        everywhere: the options of every command.
+    """
+    moment = _moment(before)
+    with Session(everywhere) as session:
+        if not session.has_journal:
+            raise EndedError(Status.FAILED, f"there is no journal {session.place.journal_shown}")
+        count = session.run(session.journal.hold(moment, by=_who(by), note=note))
+        session.voice.note(
+            f"{count} stopped: see {command(everywhere, 'journal', 'list', '--unresolved')}"
+        )
+        session.voice.warn(
+            "what was begun after the backup is not on record: compare with the dashboard before "
+            "you go on, and until then run no list and renew nothing from after the backup"
+        )
+    return Status.DONE
+
+
+def _written(
+    everywhere: Everywhere,
+    output: Output,
+    wanted: Entries,
+    keeps: Callable[[JournalEntry], bool] = lambda _: True,
+) -> Status:
+    async def write(session: Session) -> None:
+        async for entry in wanted(session):
+            if keeps(entry):
+                output.row(entry_record(entry))
+
+    with Session(everywhere) as session:
+        if session.has_journal:
+            session.run(write(session))
+        output.end()
+    return Status.DONE
+
+
+def found(session: Session, key: str) -> JournalEntry:
+    """Give the newest round of a key.
+
+    Raises:
+        EndedError: it is not on record.
+    """
+    entry = session.run(session.journal.get(key)) if session.has_journal else None
+    if entry is None:
+        where = session.place.journal_shown
+        raise EndedError(Status.FAILED, f"the key {key!r} is not on record in {where}")
+    return entry
+
+
+def _moment(text: str) -> datetime:
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise EndedError(
+            Status.USAGE,
+            f"--before is now, or a time with its zone, such as 2026-11-24T10:00Z, not {text!r}",
+        )
+    return moment
+
+
+def _who(by: str | None) -> str:
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise EndedError(Status.USAGE, "nobody is logged in here: say who with --by") from None

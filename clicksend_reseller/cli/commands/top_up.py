@@ -1,0 +1,121 @@
+"""How are many clients paid? From a file, or all that are below a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clicksend_reseller.cli.exit_status import EndedError, Status, worst
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving
+from clicksend_reseller.cli.output.console import Voice, printable
+from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
+from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
+from clicksend_reseller.cli.payments.policy import Policy, Proposal, propose
+from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
+from clicksend_reseller.cli.session.next_steps import command
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["top_up"]
+
+_SKIPPED = 20
+
+
+def top_up(
+    *,
+    from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
+    below: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
+    to: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
+    batch: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
+    plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
+    renew_rejected: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    moving: Moving = ASKED_FIRST,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Pay many clients, each key once: from a file, or those with --below.
+
+    After an interruption the same command goes on, and pays nobody twice.
+
+    Args:
+        from_: CSV with the header client_user_id,amount,currency[,key][,note].
+        below: pay the clients whose balance is less than this, each in its own currency.
+        to: and bring them to at least this, in whole units.
+        batch: begins the keys of rows that have none; the same name means the same payment.
+        currency: with --below, only clients whose account is in it.
+        plan: with --below, write what would be paid as a file for --from, and send nothing.
+        renew_rejected: pay rows that were refused before, too.
+        moving: of the commands that move money.
+        everywhere: the options of every command.
+    """
+    name = None if batch is None else checked_batch(batch)
+    if from_ is not None:
+        if any(other is not None for other in (below, to, currency, plan)):
+            raise EndedError(Status.USAGE, "--from says all: leave out --below, --to and the rest")
+        check_moving(moving)
+        rows = read_file(from_, name)
+        return _paid(rows, everywhere, moving, renew_rejected=renew_rejected)
+    policy = _policy(below, to, name, currency)
+    if plan is None:
+        check_moving(moving)
+    with Session(everywhere, journaled=True) as session:
+        proposal = session.run(propose(session, policy))
+        _tell(session.voice, proposal)
+        if plan is not None:
+            return _written(session, plan, proposal)
+        status = pay(
+            session,
+            proposal.rows,
+            everywhere=everywhere,
+            moving=moving,
+            renew_rejected=renew_rejected,
+            finds_twins=False,  # the balance of this moment is the better reason
+        )
+    return worst([status, Status.DONE if proposal.is_complete else Status.PARTLY])
+
+
+def _paid(
+    rows: Sequence[Row], everywhere: Everywhere, moving: Moving, *, renew_rejected: bool
+) -> Status:
+    with Session(everywhere, journaled=True) as session:
+        session.make_up([row.transfer for row in rows])
+        return pay(
+            session, rows, everywhere=everywhere, moving=moving, renew_rejected=renew_rejected
+        )
+
+
+def _policy(
+    below: Decimal | None, to: Decimal | None, batch: str | None, currency: str | None
+) -> Policy:
+    if below is None or to is None or batch is None:
+        raise EndedError(
+            Status.USAGE, "say --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
+        )
+    if not below.is_finite() or not to.is_finite() or to < below:
+        raise EndedError(Status.USAGE, f"--to must be at least --below, not {to} and {below}")
+    if currency is not None and (fault := fault_of_currency(currency)):
+        raise EndedError(Status.USAGE, f"--{fault}, not {currency!r}")
+    return Policy(below=below, to=to, batch=batch, currency=currency)
+
+
+def _tell(voice: Voice, proposal: Proposal) -> None:
+    for account, why in proposal.skipped[:_SKIPPED]:
+        voice.note(printable(f"skipped {account.user_id} {account.username}: {why}"))
+    if (more := len(proposal.skipped) - _SKIPPED) > 0:
+        voice.note(f"skipped {more} more")
+    if not proposal.is_complete:
+        voice.warn("the list moved while it was read, so a client may be missing: run it again")
+
+
+def _written(session: Session, path: Path, proposal: Proposal) -> Status:
+    found = session.run(planned(session, proposal.rows, renew_rejected=False))
+    write_plan(path, found.due)
+    if found.unknown:
+        session.voice.warn(f"{found.unknown} rows of the batch have no known outcome: look first")
+    session.voice.note(f"{len(found.due)} rows planned in {path}, nothing was sent")
+    paying = command(session.options, "top-up", "--from", str(path))
+    session.voice.note(f"to pay them: {paying}")
+    return worst([found.status, Status.DONE if proposal.is_complete else Status.PARTLY])

@@ -1,0 +1,210 @@
+"""How is one transfer made? Shown, confirmed, sent once under a key that is said before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clicksend_reseller import (
+    Account,
+    AuthenticationError,
+    JournalEntry,
+    NotFoundError,
+    PermissionDeniedError,
+    ResellerError,
+    Transfer,
+    TransferReceipt,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.cli.exit_status import EndedError, Status, status_of, worst
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving, Whole
+from clicksend_reseller.cli.output.console import printable
+from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
+from clicksend_reseller.cli.payments.amounts import MAX_INT, checked_key, fault_of_currency
+from clicksend_reseller.cli.payments.on_record import OPEN, is_for, twins
+from clicksend_reseller.cli.session.next_steps import command
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["transfer"]
+
+
+def transfer(
+    client_user_id: Whole,
+    amount: Whole,
+    currency: str,
+    /,
+    *,
+    key: Annotated[str | None, Parameter(metavar="K")] = None,
+    allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    moving: Moving = ASKED_FIRST,
+    everywhere: Everywhere = USUAL,
+) -> Status:
+    """Move credit to a client, once.
+
+    Without a key one is made and said before anything is sent: the same command with that key
+    asks what became of it, and never sends it a second time.
+
+    Args:
+        client_user_id: the account's user_id.
+        amount: whole units of the currency.
+        currency: three capital letters; the rate to the client's own is not known.
+        key: your own name for this transfer, such as an invoice number.
+        allow_negative: let a negative amount take credit back from the client.
+        moving: of the commands that move money.
+        everywhere: the options of every command.
+    """
+    wanted = Transfer(
+        idempotency_key=_minted() if key is None else checked_key(key),
+        client_user_id=client_user_id,
+        amount=amount,
+        currency=currency,
+    )
+    _check(wanted, moving, allow_negative=allow_negative)
+    # A table is for a person, who reads the reason beside it.
+    usual = RESULT_COLUMNS if everywhere.output else RESULT_COLUMNS[:-1]
+    output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
+    with Session(everywhere, journaled=True) as session:
+        session.make_up([wanted])
+        entry = None if key is None else session.run(session.journal.get(wanted.idempotency_key))
+        is_new = entry is None or entry.state is TransferState.INTENDED
+        is_new = is_new and _confirmed(session, wanted, entry, moving)
+        if moving.dry_run:
+            session.voice.note("a dry run: nothing was sent")
+            return Status.DONE
+        if key is None:
+            _say_key(session, wanted)
+        if is_new:
+            _keep_balance(session, wanted)
+        return _sent(session, output, wanted, allow_negative=allow_negative)
+
+
+def _minted() -> str:
+    return f"cli-{uuid.uuid4().hex[:12]}"
+
+
+def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
+    fault = fault_of_currency(wanted.currency)
+    if fault:
+        fault = f"{fault}, not {wanted.currency!r}"
+    elif not 1 <= wanted.client_user_id <= MAX_INT:
+        fault = f"client_user_id must be from 1 to {MAX_INT}, not {wanted.client_user_id}"
+    elif not 1 <= abs(wanted.amount) <= MAX_INT:
+        fault = f"amount must be from 1 to {MAX_INT}, not {wanted.amount}"
+    elif wanted.amount < 0 and not allow_negative:
+        fault = "a negative amount takes credit back: say --allow-negative if that is meant"
+    if fault:
+        raise EndedError(Status.USAGE, f"{fault}; nothing was sent")
+    most = moving.max_total
+    if most is not None and abs(wanted.amount) > most:
+        fault = f"{wanted.amount} is more than --max-total {most}"
+        raise EndedError(Status.FAILED, f"{fault}; nothing was sent")
+
+
+def _confirmed(
+    session: Session, wanted: Transfer, entry: JournalEntry | None, moving: Moving
+) -> bool:
+    if entry is not None and not is_for(entry, wanted, session.client.realm):
+        return False  # the journal refuses it by itself
+    account = session.run(session.client.get_account(wanted.client_user_id))
+    seen = session.run(twins(session.journal, [wanted], session.client.realm))
+    _show(session, wanted, account, seen)
+    if not moving.yes and not moving.dry_run:
+        session.voice.confirm("Send it?")
+    return True
+
+
+def _show(
+    session: Session, wanted: Transfer, account: Account, seen: Sequence[JournalEntry]
+) -> None:
+    own = account.currency_code or "an unknown currency"
+    session.voice.show(
+        [
+            ("host", session.place.host),
+            ("journal", session.place.journal_shown),
+            ("client", f"{account.user_id}, {printable(account.username)}"),
+            ("balance", f"{money(account.balance)} {own}"),
+            ("amount", f"{wanted.amount} {wanted.currency}"),
+            ("key", wanted.idempotency_key),
+        ]
+    )
+    if wanted.currency != account.currency_code:
+        session.voice.warn(
+            f"the client's account is in {own}: the rate is unknown, and so is what arrives"
+        )
+    for entry in seen[-1:]:
+        session.voice.warn(
+            f"the same amount was sent to this client at {moment(entry.sent_at)} under the key "
+            f"{entry.key!r} ({entry.state}): is this another one?"
+        )
+
+
+def _say_key(session: Session, wanted: Transfer) -> None:
+    key = wanted.idempotency_key
+    session.voice.warn(f"key {key}; if this is interrupted, run again with --key {key}")
+
+
+def _keep_balance(session: Session, wanted: Transfer) -> None:
+    """Put the client's balance of this moment beside the transfer, for `journal reconcile`.
+
+    Not the one that was shown: another transfer may have arrived while a person was asked.
+    """
+    journal, client = session.journal, session.client
+    entry = session.run(journal.intend(wanted, realm=client.realm))
+    try:
+        account = session.run(client.get_account(wanted.client_user_id))
+    except (AuthenticationError, PermissionDeniedError, NotFoundError):
+        raise
+    except ResellerError:
+        if entry.balance_before is not None:
+            raise  # an earlier reading stands there, and would be taken for this one
+    else:
+        session.run(journal.note_balance(wanted.idempotency_key, account.balance))
+
+
+def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:
+    call = session.client.transfer_credit(
+        wanted.client_user_id,
+        wanted.amount,
+        wanted.currency,
+        idempotency_key=wanted.idempotency_key,
+        allow_negative=allow_negative,
+    )
+    try:
+        receipt, status = session.write(call, hint=_look(session, wanted))
+    except ResellerError as error:
+        return _failed(session, output, wanted, error)
+    output.one(_record(wanted, receipt))
+    if receipt.replayed:
+        session.voice.note("it had been paid already: nothing was sent")
+    return worst([status, Status.FAILED if output.fault else Status.DONE])
+
+
+def _record(wanted: Transfer, receipt: TransferReceipt) -> dict[str, str | int | bool | None]:
+    balance: Decimal | None = receipt.account.balance if receipt.account else None
+    word = "already_paid" if receipt.replayed else "paid"
+    return dict(result_record(wanted, word, balance=balance))
+
+
+def _failed(session: Session, output: Output, wanted: Transfer, error: ResellerError) -> Status:
+    status = status_of(error)
+    if isinstance(error, UnsettledTransferError):
+        entry = session.run(session.journal.get(wanted.idempotency_key))
+        if entry is not None and entry.state in OPEN:
+            status = Status.UNKNOWN  # another run is sending it at this moment
+    word = "unknown" if status is Status.UNKNOWN else "rejected"
+    word = "not_sent" if error.outcome == "not_sent" and word == "rejected" else word
+    output.one(result_record(wanted, word, reason=error.message))
+    session.voice.error(printable(str(error)))
+    if status is Status.UNKNOWN and not session.place.in_process:
+        session.voice.note(_look(session, wanted))
+    return status
+
+
+def _look(session: Session, wanted: Transfer) -> str:
+    return f"to look: {command(session.options, 'journal', 'reconcile', wanted.idempotency_key)}"

@@ -1,0 +1,1 @@
+"""What a command writes: rows to stdout, notes and questions to stderr."""

@@ -1,0 +1,230 @@
+"""How does a command speak to a person? On stderr: notes, questions, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Generator
+from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
+
+from rich.console import Console
+from rich.text import Text
+
+from clicksend_reseller.cli.exit_status import EndedError, Status
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["Steps", "Voice", "printable"]
+
+_LEVELS = {0: logging.WARNING, 1: logging.INFO}
+_ROWS_PER_LINE = 100
+
+
+def printable(text: str) -> str:
+    """Show what a terminal would obey instead of printing: names come from other people."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+class Steps(Protocol):
+    """Long work that is counted."""
+
+    def step(self) -> None:
+        """Count one more."""
+        ...
+
+
+class Voice:
+    """Speaks on stderr.
+
+    Args:
+        quiet: errors and questions only.
+        verbose: 1 also logs what the client does, 2 logs everything.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
+        stream = cast("IO[str]", _Unbroken(sys.stderr))
+        self.console: Console = Console(file=stream, highlight=False)
+        self._quiet = quiet
+        logger = logging.getLogger("clicksend_reseller")
+        logger.handlers = [_Log(self)]
+        logger.setLevel(logging.ERROR if quiet else _LEVELS.get(verbose, logging.DEBUG))
+        logger.propagate = False
+
+    @property
+    def can_ask(self) -> bool:
+        """A person sees what is asked and can answer."""
+        return bool(sys.stdin) and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def note(self, text: str) -> None:
+        """Say something that may be left out."""
+        if not self._quiet:
+            self._print(text)
+
+    def error(self, text: str) -> None:
+        """Say why it went wrong."""
+        self._print(text, style="red")
+
+    def warn(self, text: str) -> None:
+        """Say what deserves a look."""
+        self._print(text, style="yellow")
+
+    def show(self, lines: list[tuple[str, str]]) -> None:
+        """Show names and values below each other, whatever the width."""
+        width = max(len(name) for name, _ in lines)
+        for name, value in lines:
+            self._print(f"  {name:<{width}}  {value}")
+
+    def confirm(self, question: str) -> None:
+        """Ask; the default is no.
+
+        Raises:
+            EndedError: the answer was no, or nobody is there to answer.
+        """
+        if not self.can_ask:
+            raise EndedError(
+                Status.DECLINED,
+                "nothing was sent: there is no terminal to ask on, and no --yes was given",
+            )
+        answer = self._ask(f"{question} [y/N] ")
+        if answer is None:
+            self._print("")
+        if (answer or "").strip().lower() not in {"y", "yes"}:
+            raise EndedError(Status.DECLINED, "declined: nothing was sent")
+
+    def _ask(self, prompt: str) -> str | None:
+        _forget_what_was_typed()
+        self.console.file.write(prompt)
+        self.console.file.flush()
+        return sys.stdin.readline() or None
+
+    @contextlib.contextmanager
+    def counting(
+        self, what: str, total: int | None = None, *, with_bar: bool = True
+    ) -> Generator[Steps]:
+        """Show how far long work has come: a bar on a terminal, else a line per 100.
+
+        Args:
+            what: is counted.
+            total: None where it is not known.
+            with_bar: nothing else is written to the terminal meanwhile.
+        """
+        if self._quiet:
+            yield _Silence()
+        elif with_bar and self.console.is_terminal and not self.console.is_dumb_terminal:
+            with _bar(self.console, total) as bar:
+                yield _Bar(bar, bar.add_task(what, total=total))
+        else:
+            yield _Lines(self, what, total)
+
+    def _print(self, text: str, style: str = "") -> None:
+        lines = "\n".join(map(printable, text.split("\n")))
+        self.console.print(Text(lines, style=style), soft_wrap=not self.console.is_terminal)
+
+
+def _forget_what_was_typed() -> None:
+    # A "y" that was typed or pasted before the question is no answer to it.
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import termios  # noqa: PLC0415 - not on Windows
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+class _Unbroken:
+    """Stderr for as long as somebody hears it: a terminal that has gone stops nothing.
+
+    Without it rich would leave the process at a broken pipe, with transfers under way.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+class _Log(logging.Handler):
+    def __init__(self, voice: Voice) -> None:
+        super().__init__()
+        self._voice = voice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        say = self._voice.error if record.levelno >= logging.ERROR else self._voice.warn
+        say(printable(text))
+
+
+class _Silence:
+    def step(self) -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self, voice: Voice, what: str, total: int | None) -> None:
+        self._voice = voice
+        self._what = what
+        self._of = "" if total is None else f" of {total}"
+        self._count = 0
+
+    def step(self) -> None:
+        self._count += 1
+        if self._count % _ROWS_PER_LINE == 0:
+            self._voice.note(f"{self._what}: {self._count}{self._of}")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def step(self) -> None:
+        self._progress.advance(self._task)
+
+
+def _bar(console: Console, total: int | None) -> Progress:
+    from rich.progress import (  # noqa: PLC0415 - only long work on a terminal needs it
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    middle = [] if total is None else [BarColumn()]
+    return Progress(
+        TextColumn("{task.description}"),
+        *middle,
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+def let_go(stream_number: int) -> None:
+    """Point a stream whose reader has left to nowhere, so that Python can flush it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream_number)
+    os.close(nowhere)

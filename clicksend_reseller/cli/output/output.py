@@ -1,0 +1,189 @@
+"""Where do rows go? To stdout or a file, in the format that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, cast
+
+from rich.console import Console
+
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import Everywhere, Format
+from clicksend_reseller.cli.output.console import let_go, printable
+from clicksend_reseller.cli.output.formats import Record, Writer, writer
+
+__all__ = ["Output", "chosen", "replaced", "suited"]
+
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
+
+_FLUSH_EVERY = 100
+
+
+class Output:
+    """Writes rows to stdout for as long as somebody reads them.
+
+    Args:
+        options: the format and the columns.
+        columns: all that there are.
+        usual: those that are shown where nobody asks for others.
+        suits: the format where none is asked for.
+        goes_on: a reader that has left, or a full disk, stops the rows but not the command:
+            what it does matters more than what it says.
+        stream: instead of stdout.
+
+    Attributes:
+        fault: why rows are no longer written, other than that nobody reads them.
+    """
+
+    def __init__(
+        self,
+        options: Everywhere,
+        columns: Sequence[str],
+        usual: Sequence[str] = (),
+        *,
+        suits: Format = "table",
+        goes_on: bool = False,
+        stream: IO[str] | None = None,
+    ) -> None:
+        self.fault: OSError | None = None
+        self._format: Format = options.output or suits
+        self._columns = chosen(options.columns, columns, usual or columns)
+        self._goes_on = goes_on
+        self._stream = stream or _stdout()
+        self._is_open = True
+        self._rows = 0
+        self._writer: Writer | None = None
+
+    @property
+    def is_still(self) -> bool:
+        """The terminal is left alone until the end, so that a bar may move on it."""
+        return self._format == "table" or not self._stream.isatty()
+
+    def row(self, record: Record) -> None:
+        """Write one row.
+
+        Raises:
+            EndedError: nobody reads any more, or the disk is full, and the command need not go on.
+        """
+        with self._guarded():
+            self._begun().row(record)
+            self._rows += 1
+            if self._goes_on or self._rows % _FLUSH_EVERY == 0:
+                self._stream.flush()
+
+    def text(self, *lines: str) -> None:
+        """Write lines that are no rows, and may be as long as they are."""
+        with self._guarded():
+            for line in lines:
+                self._stream.write(f"{printable(line)}\n")
+            self._stream.flush()
+
+    def one(self, record: Record) -> None:
+        """Write the only row that there is; as JSON it is the object itself."""
+        if self._format == "json":
+            self._format = "jsonl"
+        self.row(record)
+        self.end()
+
+    def end(self) -> None:
+        """Write what belongs after the last row, and see it arrive."""
+        with self._guarded():
+            self._begun().end()
+            self._stream.flush()
+
+    def _begun(self) -> Writer:
+        if self._writer is None:
+            terminal = _Terminal(file=self._stream) if self._stream.isatty() else None
+            self._writer = writer(self._format, self._columns, self._write, terminal)
+        return self._writer
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Generator[None]:
+        if not self._is_open:
+            return_quietly = contextlib.suppress(OSError, ValueError)
+            with return_quietly:
+                yield
+            return
+        try:
+            yield
+        except BrokenPipeError:
+            self._stop()
+            if not self._goes_on:
+                raise EndedError(Status.DONE) from None
+        except OSError as exc:
+            self._stop()
+            self.fault = exc
+            if not self._goes_on:
+                raise EndedError(
+                    Status.FAILED, f"the rows cannot be written: {exc.strerror or exc}"
+                ) from None
+
+    def _stop(self) -> None:
+        self._is_open = False
+        if self._stream is sys.stdout:
+            let_go(sys.stdout.fileno())
+
+
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would leave the process
+
+
+def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """Give the columns to write.
+
+    Raises:
+        EndedError: one that does not exist was asked for.
+    """
+    if asked is None:
+        return list(usual)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    unknown = [name for name in names if name not in columns]
+    if unknown or not names:
+        which = ", ".join(map(repr, unknown)) or "nothing"
+        raise EndedError(Status.USAGE, f"--columns names {which}; there are: {', '.join(columns)}")
+    return list(dict.fromkeys(names))
+
+
+def suited(path: Path | None) -> Format:
+    """Give the format that the ending of a file asks for; CSV where it asks for none."""
+    return _SUFFIXES.get(path.suffix.lower(), "csv") if path else "csv"
+
+
+@contextlib.contextmanager
+def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        EndedError: it cannot be written, or is there already and must not be lost.
+    """
+    if not overwrite and path.exists():
+        raise EndedError(Status.USAGE, f"{path} is there already: delete it or choose another name")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("x", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as exc:
+        raise EndedError(
+            Status.FAILED, f"{path} cannot be written: {exc.strerror or exc}"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stdout() -> IO[str]:
+    stdout = cast("TextIOWrapper", sys.stdout)
+    encoding = None if stdout.isatty() else "utf-8"
+    stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    return stdout

@@ -1,0 +1,1 @@
+"""Lists of payments: read, planned, paid, counted."""

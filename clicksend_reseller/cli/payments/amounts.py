@@ -1,0 +1,77 @@
+"""Can this be paid? Each value checked before a person is asked, with a word on what it must be."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from clicksend_reseller.cli.exit_status import EndedError, Status
+
+__all__ = [
+    "MAX_INT",
+    "checked_batch",
+    "checked_key",
+    "fault_of_currency",
+    "fault_of_key",
+    "number",
+    "spelled",
+]
+
+MAX_INT = 2**31 - 1  # ids and amounts are int32 on the documentation page (D)
+_LONGEST_KEY = 255
+_LONGEST_BATCH = 200
+
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+
+
+def number(text: str) -> int | None:
+    """Read a whole number from 1 on, without sign, blanks, thousands or leading zeros."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = int(text)
+    return value if value <= MAX_INT else None
+
+
+def fault_of_currency(text: str) -> str:
+    """Say what a currency must be; empty where it is one."""
+    return "" if _CURRENCY.fullmatch(text) else "currency must be three capital letters"
+
+
+def fault_of_key(text: str) -> str:
+    """Say what a key must be; empty where it is one."""
+    if text.isprintable() and 1 <= len(text) <= _LONGEST_KEY and text == text.strip():
+        return ""
+    return f"key must be 1 to {_LONGEST_KEY} printable characters"
+
+
+def spelled(text: str) -> str:
+    """Give the one spelling of a text: an accent may be typed in two ways, and is one key."""
+    return unicodedata.normalize("NFC", text)
+
+
+def checked_key(key: str) -> str:
+    """Give a key that can be recorded, in its one spelling.
+
+    Raises:
+        EndedError: it cannot.
+    """
+    key = spelled(key)
+    if fault := fault_of_key(key):
+        raise EndedError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
+    return key
+
+
+def checked_batch(name: str) -> str:
+    """Give the name of a batch in one spelling: its keys begin with it.
+
+    Raises:
+        EndedError: it makes no keys.
+    """
+    batch = spelled(name.strip())
+    if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
+        raise EndedError(
+            Status.USAGE,
+            f"--batch must be 1 to {_LONGEST_BATCH} printable characters, not {name!r:.80}",
+        )
+    return batch

@@ -1,0 +1,247 @@
+"""How is a list paid? Looked up, shown, confirmed, then sent in the same loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+
+import attrs
+
+from clicksend_reseller import Account, JournalEntry, ResellerError, TransferState
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import Everywhere, Moving
+from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.output.records import RESULT_COLUMNS, money, on_record, result_record
+from clicksend_reseller.cli.payments.on_record import entries_of, is_for, twins
+from clicksend_reseller.cli.payments.run import Paying
+from clicksend_reseller.cli.payments.topup_file import Row
+from clicksend_reseller.cli.session.session import Session
+
+__all__ = ["Plan", "check_moving", "pay"]
+
+_LARGEST = 5
+_CONFLICTS = 20
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What a list comes to, after a look at the journal.
+
+    Attributes:
+        due: to be paid now.
+        settled: the rows that the journal has an answer for, and that answer.
+    """
+
+    due: Sequence[Row]
+    settled: Sequence[tuple[Row, JournalEntry]]
+
+    @property
+    def sums(self) -> Counter[str]:
+        """What is to be paid now, by currency."""
+        sums: Counter[str] = Counter()
+        for row in self.due:
+            sums[row.transfer.currency] += row.transfer.amount
+        return sums
+
+    @property
+    def unknown(self) -> int:
+        """Count the rows that may or may not have been paid."""
+        return self.count(TransferState.SENT, TransferState.UNKNOWN)
+
+    @property
+    def status(self) -> Status:
+        """What the list makes of the status of a run that sends nothing."""
+        return Status.UNKNOWN if self.unknown else Status.DONE
+
+    def count(self, *states: TransferState) -> int:
+        """Count the rows that the journal has in these states."""
+        return sum(entry.state in states for _, entry in self.settled)
+
+
+def check_moving(moving: Moving) -> None:
+    """Refuse a batch that nobody confirms and nothing bounds.
+
+    Raises:
+        EndedError: `--yes` without `--max-total`, or a cap that is none.
+    """
+    if moving.max_total is not None and moving.max_total < 0:
+        raise EndedError(Status.USAGE, f"--max-total must be 0 or more, not {moving.max_total}")
+    if moving.yes and moving.max_total is None and not moving.dry_run:
+        raise EndedError(
+            Status.USAGE,
+            "--yes on a batch needs --max-total AMOUNT, the most that may move in any one "
+            "currency; nothing was sent",
+        )
+
+
+def pay(
+    session: Session,
+    rows: Sequence[Row],
+    *,
+    everywhere: Everywhere,
+    moving: Moving,
+    renew_rejected: bool,
+    finds_twins: bool = True,
+) -> Status:
+    """Pay rows, each key once; the same rows again go on where it stopped.
+
+    Args:
+        session: with a journal.
+        rows: with keys that are all different.
+        everywhere: the options of every command.
+        moving: whether to ask, and the most that may move.
+        renew_rejected: also pay rows that were refused before.
+        finds_twins: say where the same was sent in the last day under other keys.
+    """
+    output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
+    plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
+    with _unknown_first(plan):
+        _ask(session, plan, moving, finds_twins=finds_twins)
+        if moving.dry_run:
+            return _rehearsed(session, output, plan)
+    paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
+    return paying.all([row.transfer for row in plan.due], plan.settled)
+
+
+@contextlib.contextmanager
+def _unknown_first(plan: Plan) -> Generator[None]:
+    """Let no other end hide that rows of the list are unknown."""
+    try:
+        yield
+    except (EndedError, ResellerError, KeyboardInterrupt) as exc:
+        if not plan.unknown:
+            raise
+        why = exc.message if isinstance(exc, EndedError) else str(exc) or "interrupted"
+        raise EndedError(
+            Status.UNKNOWN, f"{why}; {plan.unknown} rows of the list have no known outcome"
+        ) from None
+
+
+def _ask(session: Session, plan: Plan, moving: Moving, *, finds_twins: bool) -> None:
+    credit = session.run(_credit(session)) if plan.due else None
+    seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
+    _show(session, plan, credit, seen)
+    _check_total(plan, moving)
+    if plan.due and not moving.yes and not moving.dry_run:
+        session.voice.confirm(f"Send {_in_words(plan)}?")
+
+
+async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool) -> Plan:
+    """Look the rows up in the journal.
+
+    Raises:
+        EndedError: a key is on record for something else: all of them named, nothing sent.
+    """
+    entries = await entries_of(session.journal, {row.transfer.idempotency_key for row in rows})
+    _check_conflicts(rows, entries, session.client.realm)
+    payable = {TransferState.INTENDED, *([TransferState.REJECTED] if renew_rejected else [])}
+    due: list[Row] = []
+    settled: list[tuple[Row, JournalEntry]] = []
+    for row in rows:
+        entry = entries.get(row.transfer.idempotency_key)
+        if entry is None or entry.state in payable:
+            due.append(row)
+        else:
+            settled.append((row, entry))
+    return Plan(due=due, settled=settled)
+
+
+def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], realm: str) -> None:
+    conflicts = [
+        (row, entry)
+        for row in rows
+        if (entry := entries.get(row.transfer.idempotency_key))
+        and not is_for(entry, row.transfer, realm)
+    ]
+    if not conflicts:
+        return
+    lines = [f"  {_conflict(row, entry, realm)}" for row, entry in conflicts[:_CONFLICTS]]
+    if (more := len(conflicts) - _CONFLICTS) > 0:
+        lines.append(f"  and {more} more")
+    fact = "nothing was sent: a key is for one transfer only, and these are on record for another:"
+    raise EndedError(Status.USAGE, "\n".join([fact, *lines]))
+
+
+def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
+    wanted, where = row.transfer, f"line {row.line}: " if row.line else ""
+    words = (
+        f"{where}{wanted.idempotency_key!r} is on record for {entry.amount} {entry.currency} "
+        f"to {entry.client_user_id} ({entry.state}), not for {wanted.amount} {wanted.currency} "
+        f"to {wanted.client_user_id}"
+    )
+    return words if entry.realm in {None, realm} else f"{words}, at {entry.realm}, not {realm}"
+
+
+async def _credit(session: Session) -> Account:
+    return await session.client.get_own_account()
+
+
+async def _twins(session: Session, plan: Plan) -> list[JournalEntry]:
+    wanted = [row.transfer for row in plan.due]
+    return await twins(session.journal, wanted, session.client.realm)
+
+
+def _show(
+    session: Session, plan: Plan, credit: Account | None, seen: Sequence[JournalEntry]
+) -> None:
+    rows = len(plan.due) + len(plan.settled)
+    lines = [
+        ("host", session.place.host),
+        ("journal", session.place.journal_shown),
+        ("rows", f"{rows}, {plan.count(TransferState.CONFIRMED)} of them already paid"),
+        ("to pay now", _in_words(plan)),
+    ]
+    if plan.unknown:
+        lines.append(("unknown", f"{plan.unknown}: not sent again; see journal list --unresolved"))
+    if refused := plan.count(TransferState.REJECTED, TransferState.REFUTED):
+        lines.append(("refused before", f"{refused}: not sent again without --renew-rejected"))
+    if credit is not None:
+        lines += [
+            ("largest", _largest(plan.due)),
+            ("own credit", f"{money(credit.balance)} {credit.currency_code or ''}"),
+        ]
+    session.voice.show(lines)
+    if credit is not None and plan.sums.get(credit.currency_code or "", 0) > credit.balance:
+        session.voice.warn("the own credit does not cover it: it will end early")
+    if seen:
+        session.voice.warn(
+            f"{len(seen)} transfers like these were sent in the last 24 hours under other keys, "
+            f"such as {seen[0].key!r}: is this the same list under another name?"
+        )
+
+
+def _largest(rows: Iterable[Row]) -> str:
+    largest = sorted(rows, key=lambda row: row.transfer.amount, reverse=True)[:_LARGEST]
+    return ", ".join(
+        f"{row.transfer.amount} {row.transfer.currency} to {row.transfer.client_user_id}"
+        for row in largest
+    )
+
+
+def _in_words(plan: Plan) -> str:
+    if not plan.due:
+        return "nothing"
+    sums = ", ".join(f"{amount} {code}" for code, amount in sorted(plan.sums.items()))
+    return f"{sums} in {len(plan.due)} transfer{'s' if len(plan.due) > 1 else ''}"
+
+
+def _check_total(plan: Plan, moving: Moving) -> None:
+    most = moving.max_total
+    over = [
+        f"{sum_} {code}" for code, sum_ in plan.sums.items() if most is not None and sum_ > most
+    ]
+    if over:
+        raise EndedError(
+            Status.FAILED, f"nothing was sent: {', '.join(over)} is more than --max-total {most}"
+        )
+
+
+def _rehearsed(session: Session, output: Output, plan: Plan) -> Status:
+    for row in plan.due:
+        output.row(result_record(row.transfer, "to_pay"))
+    for row, entry in plan.settled:
+        output.row(on_record(row.transfer, entry))
+    output.end()
+    session.voice.note("a dry run: nothing was sent")
+    return plan.status

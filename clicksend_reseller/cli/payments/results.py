@@ -1,0 +1,118 @@
+"""What became of each row of a file? Written down before and after it, for the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from pathlib import Path
+from typing import IO
+
+import attrs
+
+from clicksend_reseller.cli.exit_status import EndedError, Status
+
+__all__ = ["COLUMNS", "Result", "Results"]
+
+COLUMNS = ("username", "result", "user_id", "reason")
+_RESULT_COLUMNS = (*COLUMNS, "api")
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What became of a row.
+
+    Attributes:
+        result: created, exists, refused, unknown or not sent; `trying` while it is under way.
+        stops: the rows after it are not tried.
+        status: where it decides over the whole.
+    """
+
+    username: str
+    result: str
+    user_id: int | None = None
+    reason: str = ""
+    stops: bool = False
+    status: Status = Status.DONE
+
+
+class Results:
+    """A file that says of each row what became of it; its last word on a user name counts.
+
+    Args:
+        path: None keeps nothing.
+        api: the base URL: what was created in a sandbox has not been created elsewhere.
+
+    Raises:
+        EndedError: it holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, api: str) -> None:
+        self._path = path
+        self._api = api
+        self.words: dict[str, str] = {}
+        self._stream: IO[str] | None = None
+        if path is None:
+            return
+        try:
+            self._read(path)
+            self._stream = path.open("a", encoding="utf-8", newline="")
+            if not self._stream.tell():
+                self._append(_RESULT_COLUMNS)
+        except (OSError, UnicodeDecodeError, csv.Error) as exc:
+            self.close()
+            raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
+
+    def close(self) -> None:
+        """Let go of the file; what could not be written has been said."""
+        with contextlib.suppress(OSError):
+            if self._stream is not None:
+                self._stream.close()
+
+    def write(self, result: Result) -> None:
+        """Write a line, on the disk before this returns.
+
+        Raises:
+            EndedError: it cannot be written, so nothing further may be tried.
+        """
+        try:
+            user_id, reason = result.user_id or "", " ".join(result.reason.split())
+            self._append((result.username, result.result, user_id, reason, self._api))
+        except OSError as exc:
+            word = "not tried" if result.result == "trying" else result.result
+            raise EndedError(
+                Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
+                f"--results {self._path} cannot be written ({exc.strerror}); "
+                f"{result.username!r} is {word}",
+            ) from None
+
+    def _append(self, fields: tuple[object, ...]) -> None:
+        if self._stream is None:
+            return
+        csv.writer(self._stream, lineterminator="\n").writerow(fields)
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def _read(self, path: Path) -> None:
+        if not path.exists() or not (text := path.read_text("utf-8")):
+            return
+        header, *lines = text.split("\n")
+        if tuple(header.split(",")) != _RESULT_COLUMNS:
+            raise EndedError(
+                Status.USAGE, f"--results {path} is no file of results: name another one"
+            )
+        # Line by line, so that a quote that a crash has left open swallows no other row.
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                [row] = csv.reader([line])
+                self._learn(path, row, is_cut=number == len(lines))
+        if lines[-1:] != [""]:
+            with path.open("a", encoding="utf-8", newline="") as stream:
+                stream.write("\n")
+
+    def _learn(self, path: Path, row: list[str], *, is_cut: bool) -> None:
+        """Take a line in; one that a crash has cut off is of a row that was being tried."""
+        api = row[-1] if len(row) == len(_RESULT_COLUMNS) else ""
+        if not self._api.startswith(api):
+            raise EndedError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
+        self.words[row[0]] = row[1] if api == self._api and not is_cut else "trying"

@@ -1,0 +1,309 @@
+"""What happens while a list is being paid? Rows end, Ctrl-C comes, and nothing goes uncounted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from clicksend_reseller import (
+    AuthenticationError,
+    JournalEntry,
+    PermissionDeniedError,
+    ResellerError,
+    Transfer,
+    TransferState,
+)
+from clicksend_reseller.cli.exit_status import EndedError, Status, worst
+from clicksend_reseller.cli.output.console import Steps, printable
+from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.output.records import on_record, result_record, word_of
+from clicksend_reseller.cli.payments.on_record import OPEN, entries_of
+from clicksend_reseller.cli.payments.tally import Tally
+from clicksend_reseller.cli.session.interrupts import Interrupts
+from clicksend_reseller.cli.session.next_steps import again, command
+from clicksend_reseller.cli.session.session import GRACE, TIMEOUT, Session
+from clicksend_reseller.journal import TransferResult, TransferStatus
+
+if TYPE_CHECKING:
+    from clicksend_reseller.cli.payments.topup_file import Row
+    from clicksend_reseller.journal import Batch
+
+__all__ = ["Paying"]
+
+_REFUSED = frozenset({TransferState.REJECTED, TransferState.REFUTED})
+_LOOK_AGAIN = 0.5  # seconds between two looks at rows that another run is sending
+_WRITING_DOWN = 1.0  # seconds for rows that were stopped on their way
+_LAST_LOOK = 5.0  # seconds for the journal, where nobody wants to wait
+
+
+class Paying:
+    """One list on its way.
+
+    Args:
+        session: with a journal.
+        output: one row for each transfer.
+        total: rows of the list, those included that are settled.
+        renew_rejected: also pay rows that were refused before.
+    """
+
+    def __init__(
+        self, session: Session, output: Output, *, total: int, renew_rejected: bool
+    ) -> None:
+        self._session = session
+        self._output = output
+        self._tally = Tally(total=total)
+        self._renew_rejected = renew_rejected
+        self._elsewhere: dict[str, tuple[Transfer, str | None]] = {}
+        self._left: dict[str, Transfer] = {}
+        self._refuted: list[str] = []
+        self._is_cut = False
+        self._is_still = True
+        self._fault: Exception | None = None
+        self._batch: Batch | None = None
+
+    def all(self, due: Sequence[Transfer], settled: Sequence[tuple[Row, JournalEntry]]) -> Status:
+        """Pay what is due, and say what became of all.
+
+        Raises:
+            EndedError: Ctrl-C came twice, so nobody waits for the last answers.
+        """
+        for row, entry in settled:
+            if entry.state is TransferState.SENT:
+                self._elsewhere[entry.key] = (row.transfer, None)
+            else:
+                self._record(row.transfer, entry)
+        with self._session.interrupts() as interrupts:
+            if due or self._elsewhere:
+                self._send_all(due, interrupts)
+            self._output.end()
+            status = self._told(interrupts)
+        if self._is_cut:
+            raise EndedError(status, at_once=True)
+        return status
+
+    def _send_all(self, due: Sequence[Transfer], interrupts: Interrupts) -> None:
+        still = self._output.is_still
+        with self._session.voice.counting("transfers", len(due), with_bar=still) as steps:
+            try:
+                self._session.run(self._send(due, interrupts, steps))
+            except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it
+                self._fault = exc
+        if self._is_cut or self._fault is not None:
+            self._session.run(self._account_for_the_rest())
+
+    async def _send(self, due: Sequence[Transfer], interrupts: Interrupts, steps: Steps) -> None:
+        from clicksend_reseller.journal import transfer_many  # noqa: PLC0415 - an HTTP library, which help does not need
+
+        self._left = {transfer.idempotency_key: transfer for transfer in due}
+        self._batch = transfer_many(
+            self._session.client,
+            due,
+            concurrency=self._session.concurrency,
+            renew_rejected=self._renew_rejected,
+        )
+        watching = asyncio.ensure_future(self._stop_when_asked(self._batch, interrupts))
+        try:
+            await self._walk(self._batch, interrupts, steps)
+            if not self._is_cut:
+                await self._wait_for_others(interrupts)
+        finally:
+            watching.cancel()
+            if not self._is_cut:
+                await self._batch.aclose()
+
+    async def _walk(self, batch: Batch, interrupts: Interrupts, steps: Steps) -> None:
+        cut = asyncio.ensure_future(self._patience_ends(interrupts))
+        try:
+            while True:
+                result = asyncio.ensure_future(_next(batch))
+                await asyncio.wait({result, cut}, return_when=asyncio.FIRST_COMPLETED)
+                if not result.done():
+                    self._is_cut = True
+                    await self._cut_off(result)
+                    return
+                if (row := result.result()) is None:
+                    return
+                self._ended(row)
+                steps.step()
+        finally:
+            cut.cancel()
+
+    async def _cut_off(self, waiting: asyncio.Future[TransferResult | None]) -> None:
+        """Stop the rows: what has not left does not leave any more, what has left is unknown."""
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=_LAST_LOOK)
+        self._is_still = waiting.done()
+        # Those that are stopped write that down; nobody waits for those that have left.
+        closing = asyncio.ensure_future(self._session.client.aclose())
+        await asyncio.wait({closing}, timeout=_WRITING_DOWN)
+        if self._is_still and not waiting.cancelled() and (row := waiting.result()):
+            self._ended(row)
+
+    def _ended(self, result: TransferResult) -> None:
+        transfer = result.transfer
+        self._left.pop(transfer.idempotency_key, None)
+        if _was_taken(result):
+            reason = result.error.message if result.error else None
+            self._elsewhere[transfer.idempotency_key] = (transfer, reason)
+            return
+        account = result.receipt.account if result.receipt else None
+        self._tally.add(transfer, result.status.value)
+        self._output.row(
+            result_record(
+                transfer,
+                result.status.value,
+                balance=account.balance if account else None,
+                reason=result.error.message if result.error else None,
+            )
+        )
+
+    # --- rows that another run of this command has taken
+
+    async def _wait_for_others(self, interrupts: Interrupts) -> None:
+        """Look until another run has its answers; a row that was cut off has none."""
+        entries: Mapping[str, JournalEntry] = {}
+        has_said = False
+        # The other run's clock may be ahead of ours, and its rows seem to be of tomorrow.
+        ends_at = monotonic() + TIMEOUT + GRACE
+        while self._elsewhere:
+            entries = await entries_of(self._session.journal, set(self._elsewhere))
+            alive = sum(map(_may_be_alive, entries.values()))
+            if not alive or interrupts.once.is_set() or monotonic() >= ends_at:
+                break
+            if not has_said:
+                has_said = True
+                self._session.voice.note(
+                    f"another run sends {alive} of these, or did when it ended: "
+                    f"waiting at most {TIMEOUT + GRACE:g} s for its answers"
+                )
+            await _rest(_LOOK_AGAIN)
+        for key, (transfer, reason) in self._elsewhere.items():
+            entry = entries.get(key)
+            if entry is None or entry.state is TransferState.INTENDED:
+                self._tally.add(transfer, "not_sent")
+                self._output.row(result_record(transfer, "not_sent", reason=reason))
+            else:
+                self._record(transfer, entry)
+        self._elsewhere.clear()
+
+    def _record(self, transfer: Transfer, entry: JournalEntry) -> None:
+        if entry.state is TransferState.REFUTED:
+            self._refuted.append(entry.key)
+        self._tally.add(transfer, word_of(entry.state))
+        self._output.row(on_record(transfer, entry))
+
+    # --- Ctrl-C
+
+    async def _stop_when_asked(self, batch: Batch, interrupts: Interrupts) -> None:
+        await interrupts.once.wait()
+        batch.stop()
+        if number := self._session.under_way:
+            answers = "1 answer" if number == 1 else f"{number} answers"
+            self._session.voice.warn(
+                f"waiting for {answers}, at most {TIMEOUT:g} s; Ctrl-C again stops at once"
+            )
+
+    async def _patience_ends(self, interrupts: Interrupts) -> None:
+        await interrupts.once.wait()
+        try:
+            async with asyncio.timeout(TIMEOUT + GRACE):
+                await interrupts.twice.wait()
+        except TimeoutError:
+            return
+
+    async def _account_for_the_rest(self) -> None:
+        """Name the rows that may have left and whose answer nobody waits for."""
+        self._left.update({key: transfer for key, (transfer, _) in self._elsewhere.items()})
+        entries = await self._last_look()
+        for key, transfer in self._left.items():
+            entry = entries.get(key) if entries is not None else None
+            if entries is None or (entry is not None and entry.state in OPEN):
+                self._tally.add(transfer, "unknown")
+                reason = "interrupted before the answer came"
+                self._output.row(result_record(transfer, "unknown", reason=reason))
+            elif entry is not None and entry.state is TransferState.CONFIRMED:
+                self._tally.add(transfer, "paid")
+                self._output.row(result_record(transfer, "paid", balance=entry.balance_after))
+            elif entry is not None and entry.state in _REFUSED and not self._renew_rejected:
+                self._record(transfer, entry)
+
+    async def _last_look(self) -> Mapping[str, JournalEntry] | None:
+        """Read the rows that are left; None where they may still change, or nobody can tell."""
+        if self._is_still:
+            with contextlib.suppress(TimeoutError, ResellerError):
+                async with asyncio.timeout(_LAST_LOOK):
+                    return await entries_of(self._session.journal, set(self._left))
+        self._session.voice.warn("the journal does not answer: all rows left may be unknown")
+        return None
+
+    # --- the end
+
+    def _told(self, interrupts: Interrupts) -> Status:
+        tally, voice = self._tally, self._session.voice
+        report = self._batch.report if self._batch else None
+        interrupted = interrupts.once.is_set()
+        if report is not None and report.stopped_because and not interrupted:
+            voice.warn(f"ended early: {report.stopped_because}")
+        if self._fault is not None:
+            voice.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
+        if self._output.fault is not None:
+            voice.error(f"the rows could not be written: {self._output.fault.strerror}")
+        (voice.warn if tally.counts["unknown"] else voice.note)(str(tally))
+        for line in self._next_steps():
+            voice.note(line)
+        return worst(
+            [
+                tally.status,
+                Status.INTERRUPTED if interrupted else Status.DONE,
+                _status_of_stop(report.stopped_by if report else None),
+                Status.FAILED if self._output.fault or self._fault else Status.DONE,
+            ]
+        )
+
+    def _next_steps(self) -> list[str]:
+        counts = self._tally.counts
+        if self._session.place.in_process:
+            return []
+        steps: list[str] = []
+        if counts["unknown"]:
+            look = command(self._session.options, "journal", "list", "--unresolved")
+            steps.append(f"look at the unknown ones: {look}")
+        if self._refuted:
+            renew = command(self._session.options, "journal", "renew", self._refuted[0])
+            steps.append(f"found not applied, to be paid after: {renew}")
+        if counts["rejected"] > len(self._refuted):
+            steps.append(f"to pay the refused ones too: {again('--renew-rejected')}")
+        elif counts["not_sent"] or self._tally.left:
+            steps.append(f"to go on: {again()}")
+        return steps
+
+
+async def _rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def _next(batch: Batch) -> TransferResult | None:
+    return await anext(batch, None)
+
+
+def _was_taken(result: TransferResult) -> bool:
+    """Tell whether the row was somebody else's before this run could send it."""
+    if result.status is TransferStatus.ELSEWHERE:
+        return True
+    error = result.error
+    return result.status is TransferStatus.UNKNOWN and error is not None and not error.attempts
+
+
+def _may_be_alive(entry: JournalEntry) -> bool:
+    if entry.state is not TransferState.SENT or entry.sent_at is None:
+        return False
+    return (datetime.now(UTC) - entry.sent_at).total_seconds() < TIMEOUT + GRACE
+
+
+def _status_of_stop(error: Exception | None) -> Status:
+    refused = isinstance(error, AuthenticationError | PermissionDeniedError)
+    return Status.CREDENTIALS if refused else Status.DONE

@@ -1,0 +1,196 @@
+"""Where is the journal kept? In its owner's folder, readable by nobody else, under one spelling."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from clicksend_reseller import ConfigurationError
+from clicksend_reseller.cli.exit_status import EndedError, Status
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from clicksend_reseller.journal import SQLJournal
+
+__all__ = ["Kept", "home_folder", "in_file", "kept_at", "open_journal"]
+
+_A_PASSWORD = re.compile(r":[^@]*@")
+_TELLS_A_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """Where a journal is kept.
+
+    Attributes:
+        file: the file, by its absolute path, where it is one.
+        url: what else is to be said to the database; None for a mere file, or where it makes none.
+        shown: for people; no password, and nothing of a URL that makes no sense.
+        has_secret: the URL holds a password, or may.
+    """
+
+    file: Path | None = None
+    url: URL | None = attrs.field(default=None, repr=False)
+    shown: str
+    has_secret: bool = False
+
+
+def in_file(path: Path) -> Kept:
+    """Keep a journal in a file; nothing in its path means anything else."""
+    return Kept(file=path, shown=_short(path))
+
+
+def kept_at(given: str) -> Kept:
+    """Read a journal's URL or path, so that it means the same in every folder.
+
+    Raises:
+        EndedError: it forgets everything at the end, so it would guard nothing; or it is a URL
+            of SQLite's own, whose file nobody could show or protect.
+    """
+    if "://" not in given and not _A_PASSWORD.search(given):
+        return in_file(_absolute(given))
+    url = _parsed(given)
+    if url is None:
+        return Kept(shown="a URL that makes no sense", has_secret=True)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url)
+    return Kept(url=url, shown=_without_secrets(url), has_secret=_has_secret(url))
+
+
+def home_folder() -> Path:
+    """Give the home of whoever runs this; a relative one would be another in each folder.
+
+    Raises:
+        EndedError: there is none.
+    """
+    with contextlib.suppress(RuntimeError):
+        if (home := Path.home()).is_absolute():
+            return home
+    with contextlib.suppress(ImportError, KeyError):
+        import pwd  # noqa: PLC0415 - not on Windows
+
+        if (home := Path(pwd.getpwuid(os.getuid()).pw_dir)).is_absolute():
+            return home
+    raise EndedError(
+        Status.USAGE, "there is no home folder for the journal: set HOME, or say --journal FILE"
+    )
+
+
+def open_journal(kept: Kept) -> SQLJournal:
+    """Open a journal; a file that is new belongs to its owner alone.
+
+    Raises:
+        EndedError: it cannot be opened.
+    """
+    from sqlalchemy import URL  # noqa: PLC0415 - a database library
+
+    from clicksend_reseller.journal import SQLJournal  # noqa: PLC0415 - a database library
+
+    url = kept.url
+    if url is None:
+        if kept.file is None:
+            raise EndedError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
+        # Built from its parts, since a % or ? of the path would be read as another file's.
+        url = URL.create("sqlite+aiosqlite", database=str(kept.file))
+    try:
+        if kept.file is not None:
+            _make(kept.file)
+        return SQLJournal(url)
+    except OSError as exc:
+        fault = f"the journal {kept.file} cannot be opened ({exc.strerror}); nothing was sent"
+        raise EndedError(Status.FAILED, fault) from None
+    except (ConfigurationError, ImportError) as exc:
+        raise EndedError(Status.USAGE, f"--journal: {exc}") from None
+
+
+def _no_url() -> str:
+    return (
+        "a URL that makes no sense: write postgresql+asyncpg://user@host/database, and %40 for "
+        "an @ in a password"
+    )
+
+
+def _parsed(given: str) -> URL | None:
+    """Read a URL; one with a stray @ has a part of its password elsewhere."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - a database library
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - a database library
+
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        return None
+    return None if "@" in f"{url.host}{url.username}" or _is_torn(url) else url
+
+
+def _is_torn(url: URL) -> bool:
+    return url.host is not None and "@" in (url.database or "")
+
+
+def _sqlite(url: URL) -> Kept:
+    database = url.database or ""
+    if database in {"", ":memory:"} or url.query.get("mode") == "memory":
+        raise EndedError(
+            Status.USAGE,
+            "--journal in memory is gone at the end, and the next run would pay again: "
+            "name a file, as in sqlite+aiosqlite:////var/lib/me/transfers.db",
+        )
+    if "uri" in url.query:
+        raise EndedError(Status.USAGE, _no_uri())
+    file = _absolute(database)
+    return Kept(
+        file=file,
+        url=url.set(database=str(file)),
+        shown=_short(file),
+        has_secret=_has_secret(url),
+    )
+
+
+def _absolute(path: str) -> Path:
+    if not path:
+        raise EndedError(Status.USAGE, "--journal is empty: name a file or a URL")
+    if path.startswith("file:"):
+        raise EndedError(Status.USAGE, _no_uri())
+    if path == "~" or path.startswith("~/"):
+        return home_folder() / path[2:]
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        raise EndedError(Status.USAGE, f"--journal {path}: {exc}") from None
+
+
+def _no_uri() -> str:
+    return (
+        "--journal takes the path of a file, not a file: URI of SQLite's: leave out file: and uri"
+    )
+
+
+def _has_secret(url: URL) -> bool:
+    return url.password is not None or any(map(_TELLS_A_SECRET.search, url.query))
+
+
+def _without_secrets(url: URL) -> str:
+    from sqlalchemy import URL as Parts  # noqa: N811, PLC0415 - a database library
+
+    shown = Parts.create(url.drivername, url.username, None, url.host, url.port, url.database)
+    return shown.render_as_string()
+
+
+def _short(file: Path) -> str:
+    with contextlib.suppress(EndedError):
+        home = home_folder()
+        if file.is_relative_to(home):
+            return f"~/{file.relative_to(home)}"
+    return str(file)
+
+
+def _make(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        # SQLite gives its side files the mode of this one.
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

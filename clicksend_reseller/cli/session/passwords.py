@@ -1,0 +1,53 @@
+"""How does a password come in? By a prompt or on stdin: never as an argument, which `ps` shows."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import warnings
+
+from clicksend_reseller import Secret
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.output.console import Voice
+
+__all__ = ["read_password"]
+
+
+def read_password(voice: Voice, *, from_stdin: bool, whose: str) -> Secret:
+    """Ask for a password twice, or read the first line of stdin.
+
+    Args:
+        voice: asks.
+        from_stdin: the whole first line is the password.
+        whose: the user name that it is for.
+
+    Raises:
+        EndedError: nobody is there to ask, the two differ, or it is empty.
+    """
+    if from_stdin:
+        return _some(sys.stdin.readline().rstrip("\r\n"))
+    if not voice.can_ask:
+        raise EndedError(
+            Status.DECLINED, "there is no terminal to ask for the password on: --password-stdin"
+        )
+    first = _some(_asked(f"password of {whose}: "))
+    if _asked("the same again: ") != first.get_secret_value():
+        raise EndedError(Status.DECLINED, "the two passwords differ: nothing was sent")
+    return first
+
+
+def _asked(prompt: str) -> str:
+    with warnings.catch_warnings():
+        # Where the terminal cannot be silenced, getpass would show what is typed.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(prompt, stream=sys.stderr)
+        except (EOFError, getpass.GetPassWarning):
+            sys.stderr.write("\n")
+            return ""
+
+
+def _some(password: str) -> Secret:
+    if not password.strip():
+        raise EndedError(Status.DECLINED, "the password is empty: nothing was sent")
+    return Secret(password)

@@ -1,0 +1,271 @@
+"""How does a command reach the API and the journal? One loop, opened and closed round it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Coroutine
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from clicksend_reseller import CallEvent, Outcome, Transfer
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.output.console import Voice
+from clicksend_reseller.cli.session.interrupts import Interrupts
+from clicksend_reseller.cli.session.journal_file import Kept, in_file, open_journal
+from clicksend_reseller.cli.session.limiting import PerMinute
+from clicksend_reseller.cli.session.target import Place, find_place
+
+if TYPE_CHECKING:
+    from clicksend_reseller import AsyncResellerClient
+    from clicksend_reseller.journal import SQLJournal
+    from clicksend_reseller.sandbox import Sandbox
+
+T = TypeVar("T")
+
+__all__ = ["CONCURRENCY", "GRACE", "TIMEOUT", "Session"]
+
+CONCURRENCY = 4
+TIMEOUT = 20.0
+_DEADLINE = 120.0
+GRACE = 5.0
+_RICHLY = 10  # units of the own currency that one of any other may cost
+
+
+class Session:
+    """One run of a command.
+
+    Steps run on one event loop with `run`; between them, outside the loop, a person can be asked.
+
+    Args:
+        options: of every command.
+        journaled: transfers go through the journal.
+
+    Attributes:
+        place: which API and which journal.
+        voice: speaks on stderr.
+        under_way: transfers that were begun and have not ended.
+    """
+
+    def __init__(self, options: Everywhere, *, journaled: bool = False) -> None:
+        self.options = options
+        self._journaled = journaled
+        self._journal: SQLJournal | None = None
+        self.voice: Voice = Voice(quiet=options.quiet, verbose=options.verbose)
+        self.place: Place = find_place(options)
+        self.under_way: int = 0
+        self._limit = _checked(options.limit_per_minute)
+        self._runner = asyncio.Runner()
+        self._client: AsyncResellerClient | None = None
+        self._folder: Path | None = None
+        self._last_outcome: Outcome | None = None
+        self._rests_until = 0.0  # while a call waits to be repeated
+        self._world: Sandbox | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if not (isinstance(exc, EndedError) and exc.at_once):
+                self._runner.run(self._close())
+                self._runner.close()
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Run one step; Ctrl-C cancels it and raises KeyboardInterrupt."""
+        return self._runner.run(step)
+
+    def interrupts(self) -> Interrupts:
+        """Count the signals that ask to stop, while steps run in its context."""
+        return Interrupts(self._runner.get_loop())
+
+    def write(
+        self, call: Coroutine[Any, Any, T], *, hint: str = "look before you repeat it"
+    ) -> tuple[T, Status]:
+        """Make one call that changes something, and stay with it through a Ctrl-C.
+
+        Args:
+            call: of the client.
+            hint: what to do where its answer was not waited for.
+
+        Returns:
+            What it gave, and INTERRUPTED where Ctrl-C came meanwhile, else DONE.
+
+        Raises:
+            EndedError: interrupted before it left, or before its answer came.
+        """
+        with self.interrupts() as interrupts:
+            result = self.run(self.patiently(call, interrupts))
+        if result is None:
+            raise EndedError(
+                Status.UNKNOWN,
+                f"interrupted before the answer came: it may have been applied; {hint}",
+                at_once=True,
+            )
+        return result, Status.INTERRUPTED if interrupts.once.is_set() else Status.DONE
+
+    async def patiently(self, call: Coroutine[Any, Any, T], interrupts: Interrupts) -> T | None:
+        """Wait for a call through the first Ctrl-C; None where its answer was not waited for.
+
+        Raises:
+            EndedError: it was between two attempts, so nothing of it is on the way.
+        """
+        task = asyncio.ensure_future(call)
+        if await _ends_before(task, interrupts.once):
+            return task.result()
+        if monotonic() < self._rests_until:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                return task.result()
+            if self._last_outcome is Outcome.NOT_SENT:
+                raise EndedError(Status.INTERRUPTED, "interrupted: nothing was sent")
+            return None
+        self.voice.warn(f"waiting for 1 answer, at most {TIMEOUT:g} s; Ctrl-C again stops at once")
+        ended = await _ends_before(task, interrupts.twice, seconds=TIMEOUT + GRACE)
+        return task.result() if ended else None
+
+    @property
+    def concurrency(self) -> int:
+        """How many transfers at once: never more than may start in a minute."""
+        return min(CONCURRENCY, self._limit or CONCURRENCY)
+
+    @property
+    def client(self) -> AsyncResellerClient:
+        """The client, made when it is first asked for.
+
+        Raises:
+            EndedError: there are no credentials.
+        """
+        if self._client is None:
+            self._client = self._made()
+        return self._client
+
+    def _made(self) -> AsyncResellerClient:
+        if self.place.in_process:
+            return self._in_process()
+        missing = [
+            name
+            for name, value in (
+                ("CLICKSEND_USERNAME", self.place.username),
+                ("CLICKSEND_API_KEY", self.place.api_key),
+            )
+            if value is None
+        ]
+        if missing:
+            raise EndedError(
+                Status.CREDENTIALS,
+                f"no credentials: set {' and '.join(missing)}, or rehearse with --sandbox",
+            )
+        from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
+
+        return AsyncResellerClient(
+            self.place.username,
+            self.place.api_key,
+            base_url=self.place.base_url,
+            journal=self.journal if self._journaled else None,
+            timeout=TIMEOUT,
+            deadline=_DEADLINE * (2 if self._limit else 1),
+            limiter=PerMinute(self._limit) if self._limit else None,
+            observer=self._observe,
+        )
+
+    def _in_process(self) -> AsyncResellerClient:
+        return self.world.client(
+            journal=self.journal if self._journaled else None,
+            timeout=TIMEOUT,
+            limiter=PerMinute(self._limit) if self._limit else None,
+            observer=self._observe,
+        )
+
+    @property
+    def world(self) -> Sandbox:
+        """The sandbox of a rehearsal."""
+        if self._world is None:
+            from clicksend_reseller.sandbox import Sandbox  # noqa: PLC0415 - for rehearsals only
+
+            self._world = Sandbox()
+        return self._world
+
+    def make_up(self, transfers: Collection[Transfer]) -> None:
+        """Let the clients of a list into the world of a rehearsal, and credit for all of it."""
+        if not self.place.in_process:
+            return
+        from clicksend_reseller.sandbox import Sandbox  # noqa: PLC0415 - for rehearsals only
+
+        total = sum(abs(transfer.amount) for transfer in transfers)
+        world = self._world = Sandbox(credit=1000 + _RICHLY * total)
+        strangers = {
+            transfer.client_user_id: transfer.currency
+            for transfer in transfers
+            if transfer.client_user_id not in world.world.clients
+        }
+        for user_id, currency in strangers.items():
+            with contextlib.suppress(ValueError):  # a currency whose rate nobody knows
+                world.add_account(user_id=user_id, username=f"client-{user_id}", currency=currency)
+        if strangers:
+            self.voice.note(f"a rehearsal: {len(strangers)} clients are made up")
+
+    @property
+    def journal(self) -> SQLJournal:
+        """The journal, made when it is first asked for; its file is its owner's alone.
+
+        Raises:
+            EndedError: it cannot be made.
+        """
+        if self._journal is None:
+            self._journal = open_journal(self.place.journal or self._temporary_journal())
+        return self._journal
+
+    @property
+    def has_journal(self) -> bool:
+        """There is something to read, or there may be."""
+        file = self.place.journal_file
+        return not self.place.in_process and (file is None or file.exists())
+
+    def _temporary_journal(self) -> Kept:
+        if self.options.journal is not None or os.environ.get("CLICKSEND_JOURNAL"):
+            self.voice.note("a rehearsal: its journal is a temporary one")
+        self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
+        return in_file(self._folder / "journal.db")
+
+    def _observe(self, event: CallEvent) -> None:
+        if event.operation == "transfer_credit":
+            self.under_way += {"started": 1, "finished": -1}.get(event.kind, 0)
+        self._last_outcome = event.outcome
+        self._rests_until = monotonic() + event.seconds if event.kind == "waiting" else 0.0
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        if self._journal is not None:
+            await self._journal.aclose()
+
+
+async def _ends_before(
+    task: asyncio.Task[Any], asked: asyncio.Event, *, seconds: float | None = None
+) -> bool:
+    waiting = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({task, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
+
+
+def _checked(limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise EndedError(Status.USAGE, f"--limit-per-minute must be 1 or more, not {limit}")
+    return limit

@@ -1,0 +1,183 @@
+"""Where does a command work? Which API, as whom, and in which journal."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+
+from clicksend_reseller import ConfigurationError, Secret
+from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.options import IN_PROCESS, Everywhere
+from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
+
+__all__ = ["SANDBOX_URL", "Place", "find_place", "journal_folder"]
+
+SANDBOX_URL = "http://localhost:8730/v3"
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """One API and one journal.
+
+    Attributes:
+        base_url: in the client's spelling.
+        is_sandbox: no real money moves there.
+        in_process: the API is a world in this process.
+        username: None where it is not set.
+        api_key: None where it is not set.
+        journal: None for a temporary one.
+        is_new_journal: its file was not there when the command began.
+        sources: where each setting comes from, by name.
+    """
+
+    base_url: str
+    is_sandbox: bool
+    in_process: bool
+    username: str | None
+    api_key: Secret | None
+    journal: Kept | None
+    is_new_journal: bool
+    sources: dict[str, str]
+
+    @property
+    def host(self) -> str:
+        """The word that stands in every question about money, and the host."""
+        if self.in_process:
+            return "sandbox (in this process, gone at the end)"
+        return f"{'sandbox' if self.is_sandbox else 'LIVE'} {urlsplit(self.base_url).netloc}"
+
+    @property
+    def journal_file(self) -> Path | None:
+        """The file that the journal is kept in, where it is one."""
+        return self.journal.file if self.journal is not None else None
+
+    @property
+    def journal_shown(self) -> str:
+        """The journal without a password; one that is new may be a mistyped one."""
+        shown = self.journal.shown if self.journal is not None else "temporary"
+        return f"{shown} (new)" if self.is_new_journal else shown
+
+
+def find_place(options: Everywhere) -> Place:
+    """Find out where to work, from the options and the environment.
+
+    Raises:
+        EndedError: an option makes no sense.
+    """
+    if options.sandbox == IN_PROCESS:
+        return _rehearsal(options)
+    base_url, source = _base_url(options.sandbox)
+    given = _credentials(options.sandbox, base_url)
+    journal, journal_source = _journal(options, base_url)
+    file = journal.file
+    return Place(
+        base_url=base_url,
+        is_sandbox=urlsplit(base_url).hostname in _LOOPBACK,
+        in_process=False,
+        username=given[0],
+        api_key=Secret(given[1]) if given[1] else None,
+        journal=journal,
+        is_new_journal=file is not None and not file.exists(),
+        sources={"base_url": source, "credentials": given[2], "journal": journal_source},
+    )
+
+
+def journal_folder() -> Path:
+    """Give the folder of the journals that nobody named."""
+    state = os.environ.get("XDG_STATE_HOME") or ""
+    # The specification of these folders says that a relative path is to be ignored.
+    home = Path(state) if Path(state).is_absolute() else home_folder() / ".local" / "state"
+    return home / "clicksend-reseller"
+
+
+def _rehearsal(options: Everywhere) -> Place:
+    _given(options)
+    return Place(
+        base_url=SANDBOX_URL,
+        is_sandbox=True,
+        in_process=True,
+        username="sandbox",
+        api_key=Secret("sandbox"),
+        journal=None,
+        is_new_journal=False,
+        sources=dict.fromkeys(("base_url", "credentials", "journal"), "--sandbox"),
+    )
+
+
+def _base_url(sandbox: str | None) -> tuple[str, str]:
+    if sandbox is not None:
+        return _sandbox_url(sandbox), "--sandbox"
+    given = os.environ.get("CLICKSEND_BASE_URL")
+    return _spelled(given or None), "CLICKSEND_BASE_URL" if given else "the default"
+
+
+def _sandbox_url(given: str) -> str:
+    url = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise EndedError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
+    if parts.path in {"", "/"}:
+        url = f"{url.rstrip('/')}/v3"
+    if parts.hostname not in _LOOPBACK:
+        raise EndedError(
+            Status.USAGE, f"--sandbox={given!r} is not on this machine: a sandbox is on loopback"
+        )
+    return _spelled(url)
+
+
+def _spelled(url: str | None) -> str:
+    """Let the client spell the URL, since a journal's keys hold for one spelling."""
+    from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
+
+    try:
+        realm = AsyncResellerClient("nobody", "none", base_url=url).realm
+    except ConfigurationError as exc:
+        raise EndedError(Status.USAGE, str(exc.message)) from None
+    return realm.partition(" as ")[0]
+
+
+def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | None, str]:
+    """A sandbox gets the live credentials only where the environment is about that sandbox."""
+    in_environment = os.environ.get("CLICKSEND_BASE_URL")
+    if sandbox is not None and not (in_environment and _spelled(in_environment) == base_url):
+        return "sandbox", "sandbox", "--sandbox"
+    names = ("CLICKSEND_USERNAME", "CLICKSEND_API_KEY")
+    username, api_key = (os.environ.get(name) or None for name in names)
+    return username, api_key, " and ".join(names)
+
+
+def _journal(options: Everywhere, base_url: str) -> tuple[Kept, str]:
+    given = _given(options)
+    if given is not None:
+        return given, "--journal"
+    in_environment = os.environ.get("CLICKSEND_JOURNAL")
+    if in_environment and options.sandbox is None:
+        return kept_at(in_environment), "CLICKSEND_JOURNAL"
+    return in_file(journal_folder() / _file_name(base_url)), "the default"
+
+
+def _file_name(base_url: str) -> str:
+    """One for all hosts that may lead to the same account; its keys are on record with theirs."""
+    parts = urlsplit(base_url)
+    if parts.hostname not in _LOOPBACK:
+        return "journal.db"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}-localhost-{port}{re.sub(r'[^A-Za-z0-9.]+', '-', parts.path)}.db"
+
+
+def _given(options: Everywhere) -> Kept | None:
+    kept = None if options.journal is None else kept_at(options.journal)
+    if kept is not None and kept.has_secret:
+        raise EndedError(
+            Status.USAGE,
+            "--journal holds a password, or may, which every user of this machine can see in the "
+            "list of processes: put the URL into CLICKSEND_JOURNAL",
+        )
+    return kept

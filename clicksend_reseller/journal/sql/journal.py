@@ -1,0 +1,370 @@
+"""How does a journal keep its promises in a SQL database? SQLite by default, or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sqlalchemy import URL
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from clicksend_reseller import (
+    JournalEntry,
+    JournalError,
+    ResellerError,
+    Transfer,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.journal.sql import queries, transactions
+from clicksend_reseller.journal.sql.database import Database, Work, failure
+from clicksend_reseller.journal.sql.engine import open_engine, shown
+from clicksend_reseller.journal.sql.reading import Records
+from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.states import sources
+from clicksend_reseller.journal.validation import (
+    check_balance,
+    check_moment,
+    check_signature,
+    check_transfer,
+)
+
+__all__ = ["SQLJournal"]
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("clicksend_reseller.journal")
+
+CHUNK = 500
+LONGEST_TEXT = 2000
+# Waits before a settlement is tried again, where a server was restarted.
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
+
+
+class SQLJournal(Records):
+    """Records transfers, so that each key is sent at most once for each round.
+
+    Make one for a process and an event loop, and give it to the client::
+
+        async with SQLJournal("sqlite+aiosqlite:///transfers.db") as journal:
+            async with AsyncResellerClient(journal=journal) as client:
+                await client.transfer_credit(1001, 5, "AUD", idempotency_key="invoice-7")
+
+    Args:
+        engine: a database URL, or an AsyncEngine, which is never disposed of. SQLite with
+            aiosqlite, or PostgreSQL with asyncpg or psycopg.
+        create: make the table at first use or on entering; by default for a URL and not for
+            an engine.
+        one_open_per_client: refuse a transfer to a client while another one to it is sent or
+            unknown; then a balance can tell what became of it.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        ImportError: the driver is not installed.
+        TypeError: neither a URL nor an AsyncEngine.
+    """
+
+    def __init__(
+        self,
+        engine: str | URL | AsyncEngine,
+        *,
+        create: bool | None = None,
+        one_open_per_client: bool = True,
+    ) -> None:
+        opened = open_engine(engine)
+        database = Database(opened, create=opened.is_ours if create is None else create)
+        super().__init__(database, opened.engine.dialect)
+        self._engine = opened.engine
+        self._one_open = one_open_per_client
+        self._patience = () if opened.is_sqlite else PATIENCE
+
+    # --- recording
+
+    async def intend(
+        self,
+        transfer: Transfer,
+        *,
+        connection: AsyncConnection | AsyncSession | None = None,
+        realm: str | None = None,
+    ) -> JournalEntry:
+        """Record a transfer, or give the newest round that is on record for its key.
+
+        Without a realm it is put in the queue: `pending()` gives it to whoever pays.
+
+        Args:
+            transfer: with its key.
+            connection: joins that transaction, and neither commits nor rolls it back; what
+                the database says then is raised as it is. The table must be there.
+            realm: given by the client, which records what it is about to send itself.
+
+        Raises:
+            KeyReusedError: the key is on record for other values.
+            JournalError: the journal failed.
+            ValueError: the transfer could never be sent.
+        """
+        if realm is not None and connection is None:
+            return await self._record_direct(transfer, realm)
+        check_transfer(transfer)
+        if connection is not None:
+            return await transactions.enqueue(await _connection_of(connection), transfer)
+        return await self._write(lambda own: transactions.enqueue(own, transfer))
+
+    async def intend_all(self, transfers: Iterable[Transfer], *, realm: str) -> list[JournalEntry]:
+        """Record transfers that a program is about to send itself, in chunks.
+
+        Returns:
+            The newest round of each key, in the order given, whatever its values and realm.
+
+        Raises:
+            JournalError: the journal failed; chunks before it are recorded, nothing was sent.
+        """
+        found: list[JournalEntry] = []
+        for chunk in _chunks(transfers):
+            found += await self._record_chunk(chunk, realm)
+        return found
+
+    async def note_balance(self, key: str, balance: Decimal) -> bool:
+        """Keep the client's balance with a transfer that is about to be sent, to judge it later.
+
+        Read the account after `intend` and before sending; `reconcile_transfer` compares with it.
+
+        Returns:
+            True; False where the round is not intended any more, so that the reading may be late.
+
+        Raises:
+            JournalError: the journal failed.
+            ValueError: the balance is not finite.
+        """
+        check_balance(balance)
+        statement = queries.note_balance(key, balance)
+        return await self._write(lambda own: transactions.changes_one(own, statement))
+
+    async def renew(self, key: str, *, by: str, note: str) -> int:
+        """Open another round of a key that was refused or refuted; one of several callers wins.
+
+        Args:
+            key: keeps its meaning; earlier rounds stay on record.
+            by: who decides.
+            note: why.
+
+        Returns:
+            The number of the new round, which `transfer_credit` then sends.
+
+        Raises:
+            JournalError: its newest round is anything else, or somebody else has renewed it.
+        """
+        check_signature(by, note)
+        return await self._write(lambda own: transactions.renew(own, key, by, note))
+
+    # --- what the client asks
+
+    async def claim(self, key: str, round: int, *, realm: str, attempt: str) -> bool:  # noqa: A002 - the protocol's
+        """Turn `intended` into `sent`, durably before returning; False if someone else has.
+
+        Raises:
+            UnsettledTransferError: another transfer to this client is open.
+            JournalError: the claim failed, or it is in doubt: send nothing.
+        """
+        statement = queries.claim(
+            self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
+        )
+        try:
+            return await self._write(lambda own: transactions.changes_one(own, statement))
+        except JournalError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                # The UPDATE itself was refused, so nothing is in doubt.
+                await self._refuse_a_second(key, round, realm, str(error.__cause__.orig))
+            raise
+
+    async def settle(
+        self,
+        key: str,
+        round: int,  # noqa: A002 - the protocol's
+        attempt: str,
+        state: TransferState,
+        *,
+        balance_after: Decimal | None = None,
+        status_code: int | None = None,
+        response_code: str | None = None,
+        response_msg: str | None = None,
+    ) -> bool:
+        """Record what became of the attempt that claimed a round; False if it was not open.
+
+        A round that a person has resolved meanwhile keeps its state; the answer is put in its
+        note, and both words in the log.
+
+        Raises:
+            SQLAlchemyError: it could not be recorded; the round stays `sent`.
+            ValueError: no attempt ends in that state.
+        """
+        if not sources("settle", state) | sources("withdraw", state):
+            raise ValueError(f"no attempt ends as {str(state)!r}")
+        answer = {
+            "balance_after": balance_after,
+            "status_code": status_code,
+            "response_code": _storable(response_code),
+            "response_msg": _storable(response_msg),
+        }
+        statement = queries.settle(
+            self._dialect, key, round, attempt=attempt, state=state, answer=answer
+        )
+        settlement = transactions.Settlement(
+            key, round, attempt=attempt, state=state, answer=answer, statement=statement
+        )
+        for seconds in self._patience:
+            try:
+                return await self._database.write(settlement.write, durable=False)
+            except JournalError:
+                raise
+            except Exception as exc:  # noqa: BLE001 - drivers raise errors of many families
+                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
+                settlement.is_repeated = True
+                await asyncio.sleep(seconds)
+        return await self._database.write(settlement.write, durable=False)
+
+    # --- what a person decides
+
+    async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
+        """Write down what a person found out about a transfer. Nothing is sent.
+
+        Args:
+            key: its newest round must be unknown, or sent more than 150 s ago; one that is
+                intended can be withdrawn with `applied=False`.
+            applied: whether the credit arrived.
+            by: who says so.
+            note: how it was found out.
+
+        Returns:
+            The round, now confirmed or refuted.
+
+        Raises:
+            JournalError: its state is final, its attempt may be alive, or it was never sent.
+        """
+        check_signature(by, note)
+        if not isinstance(applied, bool):
+            raise TypeError(f"applied must be True or False, not {applied!r}")
+        state = TransferState.CONFIRMED if applied else TransferState.REFUTED
+        return await self._write(lambda own: transactions.resolve(own, key, state, by, note))
+
+    async def hold(self, before: datetime, *, by: str, note: str) -> int:
+        """Stop everything intended before a moment: it becomes unknown, for a person to judge.
+
+        Call it after restoring a backup or failing over to a replica that lagged, before any
+        client runs: what the old copy calls intended may have been sent since.
+
+        It is not enough. Rows that the copy never had, and rejected ones that were renewed and
+        paid since, cannot be held. Run no list from after the backup again, and renew nothing,
+        before you have compared with the ClickSend dashboard.
+
+        Args:
+            before: usually now; with a time zone.
+            by: who decides.
+            note: why.
+
+        Returns:
+            How many rounds were stopped.
+
+        Raises:
+            JournalError: the journal failed.
+        """
+        check_moment("before", before)
+        check_signature(by, note)
+        statement = queries.hold(self._dialect, before, by=by, note=note)
+
+        async def work(own: AsyncConnection) -> int:
+            return (await own.execute(statement)).rowcount
+
+        return await self._write(work)
+
+    # --- the journal itself
+
+    async def aclose(self) -> None:
+        """Wait for steps under way; dispose of the engine if it was made from a URL.
+
+        Raises:
+            JournalError: on another event loop than the journal's.
+        """
+        await self._database.aclose()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._database.ready()
+        except BaseException as exc:
+            await self.aclose()  # nobody else will: a context that is not entered is not left
+            if isinstance(exc, ResellerError) or not isinstance(exc, Exception):
+                raise
+            raise failure(exc) from exc
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"SQLJournal({shown(self._engine.url)!r})"
+
+    # --- inside
+
+    async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
+        # A look needs no lock, and for a key that is known it is all.
+        question = queries.rounds_of(transfer.idempotency_key)
+        if rows := await self._look(question):
+            return to_entry(rows[-1])
+        [entry] = await self._write(
+            lambda own: transactions.record(own, [transfer], realm=realm), durable=False
+        )
+        return entry
+
+    async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
+        """Name the open transfer that kept a round from being claimed, if it was one."""
+        question = queries.in_the_way(key, number, realm=realm)
+        rows = await self._look(question)
+        if rows:
+            fact = f"the transfer with key {rows[0].key!r} to the same client is open"
+            advice = "it must be settled or resolved first"
+        elif "open_client" in said:
+            fact, advice = "another transfer to the same client was open just now", "try again"
+        else:
+            return
+        raise UnsettledTransferError(f"{fact}: {advice}", permanent=True) from None
+
+    async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
+        return await self._write(lambda own: transactions.record(own, chunk, realm=realm))
+
+    # --- on the way to the database
+
+    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
+        try:
+            return await self._database.write(work, durable=durable)
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc
+
+
+async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:
+    return await given.connection() if isinstance(given, AsyncSession) else given
+
+
+def _storable(words: str | None) -> str | None:
+    """Keep what any database takes: no NUL, no lone surrogate, and not megabytes of it."""
+    if words is None:
+        return None
+    return words[:LONGEST_TEXT].encode("utf-8", "replace").decode().replace("\0", "�")
+
+
+def _chunks(transfers: Iterable[Transfer]) -> Iterable[list[Transfer]]:
+    remaining = iter(transfers)
+    while chunk := list(itertools.islice(remaining, CHUNK)):
+        yield chunk

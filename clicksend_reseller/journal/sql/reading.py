@@ -1,0 +1,105 @@
+"""What is on record? Looked up or walked over, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Dialect, Row, Select
+
+from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
+from clicksend_reseller.journal.sql import queries, transactions
+from clicksend_reseller.journal.sql.database import Database, failure
+from clicksend_reseller.journal.sql.schema import newest_with_rounds, to_entry
+from clicksend_reseller.journal.sql.transactions import RESOLVABLE_AFTER
+from clicksend_reseller.journal.validation import check_moment
+
+__all__ = ["Records"]
+
+CHUNK = 500
+
+
+class Records:
+    """The part of a journal that only reads.
+
+    Args:
+        database: runs each look.
+        dialect: of its engine.
+    """
+
+    def __init__(self, database: Database, dialect: Dialect) -> None:
+        self._database = database
+        self._dialect = dialect
+
+    async def get(self, key: str) -> JournalEntry | None:
+        """Give the newest round of a key; its `rounds` are the history.
+
+        Raises:
+            JournalError: the journal failed.
+        """
+        return newest_with_rounds(await self._look(queries.rounds_of(key)))
+
+    async def pending(self) -> AsyncIterator[Transfer]:
+        """Walk over what was put in by `intend()` and not yet sent, oldest first."""
+        async for entry in self._walk(queries.is_pending):
+            yield Transfer(
+                idempotency_key=entry.key,
+                client_user_id=entry.client_user_id,
+                amount=entry.amount,
+                currency=entry.currency,
+            )
+
+    async def unresolved(self, older_than: float = RESOLVABLE_AFTER) -> AsyncIterator[JournalEntry]:
+        """Walk over what a person must judge: unknown, or sent and never settled.
+
+        Args:
+            older_than: seconds; what was sent later may still be under way.
+        """
+        async for entry in self._walk(lambda: queries.is_unresolved(self._dialect, older_than)):
+            yield entry
+
+    async def entries(
+        self,
+        *,
+        state: TransferState | str | None = None,
+        client_user_id: int | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[JournalEntry]:
+        """Walk over all rounds, oldest first.
+
+        Args:
+            state: only those in it.
+            client_user_id: only those to this client.
+            since: only those recorded then or later; with a time zone.
+
+        Raises:
+            ValueError: no such state, or a time without a zone.
+        """
+        wanted = None if state is None else TransferState(state)
+        if since is not None:
+            check_moment("since", since)
+        condition = queries.is_like(state=wanted, client_user_id=client_user_id, since=since)
+        async for entry in self._walk(lambda: condition):
+            yield entry
+
+    async def _walk(
+        self, condition: Callable[[], ColumnElement[bool]]
+    ) -> AsyncGenerator[JournalEntry, None]:
+        """Read in chunks, each a step of its own: no transaction waits for whoever reads."""
+        where, after = condition(), None
+        while True:
+            rows = await self._look(queries.page(where, after, CHUNK))
+            for row in rows:
+                yield to_entry(row)
+            if len(rows) < CHUNK:
+                return
+            after = (rows[-1].created_at, rows[-1].key, rows[-1].round)
+
+    async def _look(self, question: Select[Any]) -> Sequence[Row[Any]]:
+        try:
+            return await self._database.read(lambda own: transactions.read(own, question))
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc

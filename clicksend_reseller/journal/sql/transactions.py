@@ -1,0 +1,210 @@
+"""What does each step do inside its transaction? One function a step, on an open connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import CursorResult, Row, Select, Update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clicksend_reseller import (
+    JournalEntry,
+    JournalError,
+    KeyReusedError,
+    Transfer,
+    TransferState,
+)
+from clicksend_reseller.journal.sql import queries
+from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.states import sources
+
+__all__ = [
+    "RESOLVABLE_AFTER",
+    "Settlement",
+    "changes_one",
+    "enqueue",
+    "read",
+    "record",
+    "renew",
+    "resolve",
+]
+
+_logger = logging.getLogger("clicksend_reseller.journal")
+
+# A client's attempt lives 120 s at most, and settles within 30 more.
+RESOLVABLE_AFTER = 150.0
+
+
+async def read(own: AsyncConnection, question: Select[Any]) -> Sequence[Row[Any]]:
+    """Give all rows."""
+    result: CursorResult[Any] = await own.execute(question)
+    return result.all()
+
+
+async def changes_one(own: AsyncConnection, statement: Update) -> bool:
+    """Change one row; False where its condition found none."""
+    return (await own.execute(statement)).rowcount == 1
+
+
+async def record(
+    own: AsyncConnection, transfers: Sequence[Transfer], *, realm: str | None, queued: bool = False
+) -> list[JournalEntry]:
+    """Record what is new, and give the newest round of each."""
+    insert = queries.insert_first_rounds(own.dialect, realm=realm, queued=queued)
+    await own.execute(insert, [queries.values_of(transfer) for transfer in transfers])
+    keys = {transfer.idempotency_key for transfer in transfers}
+    rows = await read(own, queries.rounds_of_all(keys))
+    newest = {row.key: to_entry(row) for row in rows}
+    return [newest[transfer.idempotency_key] for transfer in transfers]
+
+
+async def enqueue(own: AsyncConnection, transfer: Transfer) -> JournalEntry:
+    """Record for somebody else to pay, even what a direct call has recorded and not sent.
+
+    Raises:
+        KeyReusedError: the key is on record for other values.
+    """
+    [entry] = await record(own, [transfer], realm=None, queued=True)
+    on_record = (entry.client_user_id, entry.amount, entry.currency)
+    if on_record != (transfer.client_user_id, transfer.amount, transfer.currency):
+        raise _reused(entry, transfer)
+    if not entry.queued and await changes_one(own, queries.queue(entry.key)):
+        [entry] = await record(own, [transfer], realm=None, queued=True)
+    return entry
+
+
+async def renew(own: AsyncConnection, key: str, by: str, note: str) -> int:
+    """Insert the next round.
+
+    Raises:
+        JournalError: the newest one is not refused, or somebody else was quicker.
+    """
+    row = await _newest(own, key)
+    if row.state not in sources("renew"):
+        raise JournalError(
+            f"the newest round of {key!r} is {row.state!r}, and only one that was rejected "
+            "or refuted is renewed",
+            permanent=True,
+        )
+    number = int(row.round) + 1
+    try:
+        await own.execute(queries.insert_round(own.dialect, row, number, by=by, note=note))
+    except IntegrityError as exc:
+        raise JournalError(
+            f"someone else has just opened round {number} of {key!r}", permanent=True
+        ) from exc
+    return number
+
+
+async def resolve(
+    own: AsyncConnection, key: str, state: TransferState, by: str, note: str
+) -> JournalEntry:
+    """Write a person's decision into the newest round.
+
+    Raises:
+        JournalError: it is final, or may be under way, or was never sent.
+    """
+    row = await _newest(own, key)
+    if row.state not in sources("resolve", state):
+        raise JournalError(_why_not(row), permanent=True)
+    if row.state == TransferState.SENT.value:
+        await _check_age(own, row)
+    if not await changes_one(own, queries.resolve(own.dialect, row, state, by=by, note=note)):
+        raise JournalError(f"{key!r} has changed meanwhile: look at it again")
+    return to_entry(await _newest(own, key))
+
+
+class Settlement:
+    """The end of an attempt, on its way into the table.
+
+    Args:
+        key: of the transfer.
+        number: of the round.
+        attempt: the one that claimed it.
+        state: what became of it.
+        answer: what the API said.
+        statement: records all that.
+
+    Attributes:
+        is_repeated: an earlier try may have written it, its commit being in doubt.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        number: int,
+        *,
+        attempt: str,
+        state: TransferState,
+        answer: Mapping[str, object],
+        statement: Update,
+    ) -> None:
+        self.is_repeated = False
+        self._key = key
+        self._number = number
+        self._attempt = attempt
+        self._state = state
+        self._answer = answer
+        self._statement = statement
+
+    async def write(self, own: AsyncConnection) -> bool:
+        """Write it, or keep it beside the decision that came before it."""
+        if await changes_one(own, self._statement):
+            return True
+        rows = await read(own, queries.rounds_of(self._key))
+        row = next((row for row in rows if row.round == self._number), None)
+        if row is None or row.attempt != self._attempt:
+            return False
+        if self.is_repeated and row.state == self._state.value:
+            return True
+        await self._keep(own, row)
+        return False
+
+    async def _keep(self, own: AsyncConnection, row: Row[Any]) -> None:
+        _logger.error(
+            "the transfer with key %r was resolved as %r by %r, and its answer says %r",
+            row.key,
+            row.state,
+            row.by,
+            self._state.value,
+        )
+        said = ", ".join(f"{name} {value}" for name, value in self._answer.items() if value)
+        words = f"the answer came after the decision and says {self._state.value!r} ({said})"
+        await own.execute(queries.annotate(row.key, row.round, row.attempt, words))
+
+
+async def _newest(own: AsyncConnection, key: str) -> Row[Any]:
+    rows = await read(own, queries.rounds_of(key))
+    if not rows:
+        raise JournalError(f"no transfer with key {key!r} is on record", permanent=True)
+    return rows[-1]
+
+
+async def _check_age(own: AsyncConnection, row: Row[Any]) -> None:
+    [answer] = await read(own, queries.is_younger(own.dialect, row, RESOLVABLE_AFTER))
+    if answer[0]:
+        raise JournalError(
+            f"the attempt of {row.key!r} may still be under way: it can be judged "
+            f"{RESOLVABLE_AFTER:g} s after it was sent, at {row.sent_at:%H:%M:%S} UTC"
+        )
+
+
+def _why_not(row: Row[Any]) -> str:
+    if row.state == TransferState.INTENDED.value:
+        return (
+            f"{row.key!r} is intended, so it was never sent and cannot have been applied; "
+            "applied=False withdraws it"
+        )
+    return f"{row.key!r} is {row.state!r}, which is final"
+
+
+def _reused(entry: JournalEntry, transfer: Transfer) -> KeyReusedError:
+    return KeyReusedError(
+        f"the key {entry.key!r} is on record for {entry.amount} {entry.currency} to client "
+        f"{entry.client_user_id}, not for {transfer.amount} {transfer.currency} to client "
+        f"{transfer.client_user_id}: use another key for another transfer",
+        permanent=True,
+    )

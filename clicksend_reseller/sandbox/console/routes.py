@@ -1,0 +1,176 @@
+"""How does a person look at the sandbox and steer it? By a page with ordinary forms."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import jinja2
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from clicksend_reseller.sandbox.console.view import (
+    Asked,
+    amount_in_words,
+    clock_time,
+    console_page,
+    in_lines,
+    iso_time,
+)
+from clicksend_reseller.sandbox.service.faults import check_served, make_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from clicksend_reseller.sandbox.sandbox import Sandbox
+
+# Nothing is loaded from elsewhere, no script stands in the page, and no other page frames it.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+HEADERS = {
+    "content-security-policy": POLICY,
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+
+HOME = "/_sandbox/"
+
+_FOLDER = files("clicksend_reseller.sandbox") / "console"
+_FILES = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("client_user_id", "times", "after", "status", "retry_after"), int),
+    **dict.fromkeys(("chance", "seconds"), float),
+    "applied": {"yes": True, "no": False}.__getitem__,
+}
+
+
+def console_routes(sandbox: Sandbox) -> list[BaseRoute]:
+    """Make the routes of the page, its forms and its files, under ``/_sandbox``."""
+    console = _Console(sandbox)
+    return [
+        Route("/", console.page),
+        *(Route(f"/{name}", _file(name, media_type)) for name, media_type in _FILES.items()),
+        Route("/console/faults", console.arm, methods=["POST"]),
+        Route("/console/faults/clear", console.clear, methods=["POST"]),
+        Route("/console/faults/{id:int}/clear", console.disarm, methods=["POST"]),
+        Route("/console/accounts/{id:int}/spend", console.spend, methods=["POST"]),
+        Route("/console/reset", console.reset, methods=["POST"]),
+    ]
+
+
+class _Console:
+    """Each form does what it says and leads back to the page: a reload sends nothing again."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._template = _template()
+
+    async def page(self, request: Request) -> Response:
+        return self._page(request, dict(request.query_params))
+
+    async def arm(self, request: Request) -> Response:
+        form = await _form(request)
+        try:
+            self._arm(form)
+        except ValueError as exc:
+            return self._page(request, {}, problem=str(exc), given=form)
+        return _home("faults")
+
+    def _arm(self, form: Mapping[str, str]) -> None:
+        kind, where = form.get("kind", ""), _where(form)
+        make_fault(kind, **where)
+        check_served(kind)
+        self._sandbox.fail(kind, **where)
+
+    async def clear(self, _request: Request) -> Response:
+        self._sandbox.clear_faults()
+        return _home("faults")
+
+    async def disarm(self, request: Request) -> Response:
+        self._sandbox.clear_fault(request.path_params["id"])
+        return _home("faults")
+
+    async def spend(self, request: Request) -> Response:
+        user_id = request.path_params["id"]
+        # A page may be older than a reset: then there is nobody to spend, and the page says so.
+        if user_id in self._sandbox.world.clients:
+            self._sandbox.spend(user_id, 1)
+        return _home("accounts", _asked(await _form(request)))
+
+    async def reset(self, _request: Request) -> Response:
+        self._sandbox.reset()
+        return _home("credit")
+
+    def _page(
+        self,
+        request: Request,
+        asked: Mapping[str, str],
+        *,
+        problem: str = "",
+        given: Mapping[str, str] | None = None,
+    ) -> Response:
+        values = console_page(self._sandbox.world, _asked(asked), problem=problem, given=given)
+        html = self._template.render(values, origin=f"http://{request.headers['host']}")
+        status = 422 if problem else 200
+        return Response(html, status, HEADERS, media_type="text/html")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (_FOLDER / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        money=amount_in_words, clock=clock_time, iso=iso_time, pretty=in_lines
+    )
+    return environment.get_template("page.html.jinja")
+
+
+def _file(name: str, media_type: str) -> Callable[[Request], Response]:
+    content = (_FOLDER / name).read_bytes()
+
+    def give(_request: Request) -> Response:
+        return Response(content, headers=HEADERS, media_type=media_type)
+
+    return give
+
+
+def _home(section: str, asked: Asked | None = None) -> Response:
+    return RedirectResponse(f"{HOME}{asked.query if asked else ''}#{section}", status_code=303)
+
+
+def _asked(given: Mapping[str, str]) -> Asked:
+    page = given.get("page", "")
+    is_number = page.isascii() and page.isdigit() and len(page) < 10 and int(page) > 0
+    return Asked(search=given.get("q", "").strip(), page=int(page) if is_number else 1)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    # By hand: for this one encoding the framework would need another package.
+    text = (await request.body()).decode("utf-8", "replace")
+    return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def _where(form: Mapping[str, str]) -> dict[str, Any]:
+    given = {name: text.strip() for name, text in form.items() if name != "kind"}
+    where = {name: _read(name, text) for name, text in given.items() if text}
+    # An empty number of times is the form's way of saying "for ever".
+    return where | ({"times": None} if given.get("times") == "" else {})
+
+
+def _read(name: str, text: str) -> object:
+    try:
+        return _READERS.get(name, str)(text)
+    except (ValueError, KeyError):
+        raise ValueError(f"{name} cannot be {text[:40]!r}") from None

@@ -1,0 +1,59 @@
+"""How does the sandbox's state look as JSON? Money as strings, passwords and keys masked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from clicksend_reseller.sandbox.service.accounts import show
+from clicksend_reseller.sandbox.service.forms import read_json
+from clicksend_reseller.sandbox.service.redaction import masked
+
+if TYPE_CHECKING:
+    from clicksend_reseller.sandbox.service.accounts import Client
+    from clicksend_reseller.sandbox.service.faults import Armed
+    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, Setup, World
+
+
+def state(world: World) -> dict[str, Any]:
+    """Give the whole state; its ``accounts`` are what ``--accounts FILE`` reads."""
+    with world.lock:
+        return _state(world, world.setup)
+
+
+def _state(world: World, setup: Setup) -> dict[str, Any]:
+    return {
+        "revision": world.revision,
+        "credit": str(world.credit),
+        "currency": setup.currency,
+        "seed": setup.seed,
+        "quirks": attrs.asdict(setup.quirks),
+        "transfers": len(world.ledger),
+        "requests": world.requests_seen,
+        "accounts": [account(client) for client in world.clients.values()],
+    }
+
+
+def account(client: Client) -> dict[str, Any]:
+    """Give a client as the wire has it, and what the balance is counted in."""
+    return {**show(client, client.balance), "currency": client.currency}
+
+
+def entry(written: Entry) -> dict[str, Any]:
+    """Give a transfer of the ledger."""
+    money = {name: str(getattr(written, name)) for name in ("amount", *_BALANCES)}
+    return {**attrs.asdict(written), **money}
+
+
+_BALANCES = ("balance_after", "credit_after")
+
+
+def request(logged: LoggedRequest) -> dict[str, Any]:
+    """Give a logged request; a body that is no JSON object is left out, as it cannot be masked."""
+    return {**attrs.asdict(logged), "body": masked(read_json(logged.body))}
+
+
+def fault(armed: Armed) -> dict[str, Any]:
+    """Give a fault and what it has seen."""
+    return {**attrs.asdict(armed.fault), "passed": armed.passed, "struck": armed.struck}

@@ -1,0 +1,161 @@
+"""What becomes of one request? It is logged, may meet a fault, and changes the world or not.
+
+Both levels, in process and on sockets, go through here; they differ only in how they deliver.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import attrs
+
+from clicksend_reseller.sandbox.service.api import Target, answer, identify, with_rate
+from clicksend_reseller.sandbox.service.faults import BREAKING, Fault
+from clicksend_reseller.sandbox.service.messages import (
+    HTML,
+    JSON,
+    TOO_MANY,
+    Reply,
+    Request,
+    envelope,
+)
+from clicksend_reseller.sandbox.service.redaction import masked_authorization, masked_query
+from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest
+
+if TYPE_CHECKING:
+    from clicksend_reseller.sandbox.service.state import World
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """What happened to a request, and what is to be delivered.
+
+    Attributes:
+        reply: the answer; under a fault that breaks it, the right answer or an empty one.
+        entry: the transfer that it caused.
+    """
+
+    fault: Fault | None
+    reply: Reply
+    entry: Entry | None
+
+    @property
+    def tells(self) -> bool:
+        """The caller gets the right answer, sooner or later."""
+        return self.fault is None or self.fault.kind == "slow"
+
+
+def refuse(world: World, method: str, path: str) -> Fault | None:
+    """Strike before the body is asked for: the connection itself is refused.
+
+    It comes before every other fault, whichever was armed first, as it does in life.
+    """
+    request = Request(method=method, path=path)
+    target = identify(request)
+    with world.lock:
+        fault = world.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
+        if fault:
+            world.changed()
+    return fault
+
+
+def exchange(world: World, request: Request) -> Exchange:
+    """Take a request that has arrived whole through the world."""
+    with world.lock:
+        return _exchange(world, request, identify(request))
+
+
+def _exchange(world: World, request: Request, target: Target) -> Exchange:
+    world.requests_seen += 1
+    fault = world.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
+    entries = len(world.ledger)
+    right = answer(world, request) if fault is None or fault.applies else None
+    reply = _reply(fault, right, request)
+    world.requests.append(_logged(world, request, target, fault, reply))
+    world.changed()
+    entry = world.ledger[-1] if len(world.ledger) > entries else None
+    return Exchange(fault=fault, reply=reply, entry=entry)
+
+
+def told(world: World, exchange: Exchange) -> None:
+    """Note that the caller was given the whole right answer."""
+    if exchange.entry and exchange.tells:
+        with world.lock:
+            world.tell(exchange.entry)
+
+
+def _fits(fault: Fault, target: Target) -> bool:
+    return fault.operation in {None, target.operation} and fault.client_user_id in {
+        None,
+        target.client_user_id,
+    }
+
+
+def _reply(fault: Fault | None, right: Reply | None, request: Request) -> Reply:
+    healthy = right or Reply(status=200, headers=JSON, body=b"{}")
+    return _instead(fault, request) or healthy if fault else healthy
+
+
+def _instead(fault: Fault, request: Request) -> Reply | None:
+    match fault.kind:
+        case "page":
+            return _page(fault)
+        case "empty":
+            return Reply(status=200, headers=JSON, body=b"")
+        case "error":
+            return _error(fault)
+        case "limit":
+            return _limit(fault)
+        case "redirect":
+            return _redirect(fault, request)
+        case _:
+            return None
+
+
+def _page(fault: Fault) -> Reply:
+    phrase = HTTPStatus(fault.answer_status).phrase
+    body = f"<html><body>{fault.answer_status} {phrase}</body></html>".encode()
+    return _wait(Reply(status=fault.answer_status, headers=HTML, body=body), fault)
+
+
+def _error(fault: Fault) -> Reply:
+    status = HTTPStatus(fault.answer_status)
+    code = fault.response_code or status.name
+    return _wait(envelope(status.value, code, f"{status.phrase}.", None), fault)
+
+
+def _limit(fault: Fault) -> Reply:
+    reset = 1 if fault.retry_after is None else fault.retry_after
+    return with_rate(TOO_MANY, limit=20, remaining=0, reset=reset)
+
+
+def _redirect(fault: Fault, request: Request) -> Reply:
+    place = f"{request.path}?{request.query}" if request.query else request.path
+    headers = {"location": place, "content-type": "text/html"}
+    return Reply(status=fault.answer_status, headers=headers, body=b"")
+
+
+def _wait(reply: Reply, fault: Fault) -> Reply:
+    if fault.retry_after is None:
+        return reply
+    return attrs.evolve(reply, headers={**reply.headers, "retry-after": str(fault.retry_after)})
+
+
+def _logged(
+    world: World, request: Request, target: Target, fault: Fault | None, reply: Reply
+) -> LoggedRequest:
+    answered = fault is None or fault.kind not in BREAKING
+    return LoggedRequest(
+        n=world.requests_seen,
+        time=world.setup.clock(),
+        method=request.method,
+        path=request.path,
+        query=masked_query(request.query),
+        operation=target.operation,
+        client_user_id=target.client_user_id,
+        authorization=masked_authorization(request.authorization),
+        body=request.body,
+        status=reply.status if answered else None,
+        fault=fault.kind if fault else None,
+    )

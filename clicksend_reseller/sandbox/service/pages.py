@@ -1,0 +1,55 @@
+"""Which rows stand on a page, and what does the page say of itself?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clicksend_reseller.sandbox.service.accounts import Client
+    from clicksend_reseller.sandbox.service.quirks import Quirks
+
+# Seen on other lists (L): a slash before the question mark, and never the limit.
+_URLS = {
+    "bare": "/?page={}",
+    "other-host": "https://rest.clicksend.com/v3/reseller/accounts/?page={}",
+}
+
+
+def page_of(
+    clients: Sequence[Client], query: str, quirks: Quirks, row: Callable[[Client], dict[str, Any]]
+) -> dict[str, Any]:
+    """Give the ``data`` of a list answer."""
+    page = _asked(query, "page", 1)
+    per_page = _per_page(_asked(query, "limit", 15), quirks)
+    last_page = -(-len(clients) // per_page) or quirks.empty_last_page
+    first = (page - 1) * per_page
+    rows = [row(client) for client in clients[first : first + per_page]]
+    return {
+        "total": len(clients),
+        "per_page": per_page,
+        "current_page": page,
+        "last_page": last_page,
+        "next_page_url": _url(quirks, page + 1) if page < last_page else None,
+        "prev_page_url": _url(quirks, page - 1) if page > 1 else None,
+        "from": first + 1 if rows else None,
+        "to": first + len(rows) if rows else 0,
+        "data": rows,
+    }
+
+
+def _asked(query: str, name: str, default: int) -> int:
+    value = parse_qs(query).get(name, [""])[-1]
+    is_number = value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
+    return int(value) if is_number else default
+
+
+def _per_page(limit: int, quirks: Quirks) -> int:
+    return min(max(limit, quirks.min_limit or 1), quirks.max_limit)
+
+
+def _url(quirks: Quirks, page: int) -> str | None:
+    template = _URLS.get(quirks.next_page_url)
+    return template.format(page) if template else None

@@ -1,0 +1,79 @@
+"""Who hears that something changed? Whoever follows the stream: it carries the revision only."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+    from clicksend_reseller.sandbox.service.state import World
+
+# Seconds. Many changes at once are one word, and a silent stream says now and then that it lives.
+# At the end the streams get a moment to say so.
+PAUSE = 0.1
+SILENCE = 15.0
+PARTING = 0.4
+
+
+class Changes:
+    """The streams that are open, and how they are told; they belong to the server's loop."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._loop = asyncio.get_running_loop()
+        self._listeners: set[asyncio.Event] = set()
+        self._all_left = asyncio.Event()
+        self._all_left.set()
+        self._is_over = False
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Give the revision as a server-sent event now and after each change."""
+        news = asyncio.Event()
+        news.set()
+        with self._listening(news):
+            while not self._is_over:
+                yield await self._next(news)
+                await asyncio.sleep(PAUSE)
+            yield b"event: over\ndata:\n\n"
+
+    async def close(self) -> None:
+        """Tell the streams that it is over, and give them a moment to say so."""
+        self._is_over = True
+        self._wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self._all_left.wait()
+
+    async def _next(self, news: asyncio.Event) -> bytes:
+        try:
+            async with asyncio.timeout(SILENCE):
+                await news.wait()
+        except TimeoutError:
+            return b": nothing new\n\n"
+        news.clear()
+        return f"event: changed\ndata: {self._world.revision}\n\n".encode()
+
+    @contextmanager
+    def _listening(self, news: asyncio.Event) -> Generator[None]:
+        if not self._listeners:
+            self._world.watchers.append(self._changed)
+        self._listeners.add(news)
+        self._all_left.clear()
+        try:
+            yield
+        finally:
+            self._listeners.discard(news)
+            if not self._listeners:
+                self._world.watchers.remove(self._changed)
+                self._all_left.set()
+
+    def _changed(self) -> None:
+        # The change may have been made in another thread, where events must not be set.
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for listener in self._listeners:
+            listener.set()

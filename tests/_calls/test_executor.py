@@ -1,0 +1,754 @@
+"""What is the road of one call? Deadlines, cancellations, closing and doubt, on real sockets."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import fastapi
+import httpx
+import pytest
+import uvicorn
+from fastapi.responses import StreamingResponse
+
+from clicksend_reseller import (
+    AlreadyExistsError,
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    AsyncResellerClient,
+    BadRequestError,
+    CallEvent,
+    ClientStateError,
+    Outcome,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    ResellerError,
+    RetryPolicy,
+    TransferOutcomeUnknownError,
+)
+from clicksend_reseller._calls import attempt
+from support.clients import FIELDS, make_client
+from support.fault_server import FaultServer
+
+ONCE = RetryPolicy(max_retries=0)
+TRANSFER = {("transfer", 1, 5): 1}
+
+
+def transfer(client: AsyncResellerClient):
+    """Make the transfer of these tests."""
+    return client.transfer_credit(1, 5, "AUD")
+
+
+async def until_arrived(server: FaultServer, number: int = 1) -> None:
+    """Wait until so many requests have come whole."""
+    async with asyncio.timeout(5):
+        while len(server.arrived) < number:  # noqa: ASYNC110  # bounded just above
+            await asyncio.sleep(0.001)
+
+
+# --- time
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "fault", ["stall_applied", "drip_body", "drip_head", "endless_102_applied"]
+)
+async def test_an_attempt_ends_in_its_time_whatever_drips(fault):
+    """httpx's read time-out never trips on a byte now and then; ours is on the whole."""
+    async with FaultServer.striking(fault) as server:
+        async with make_client(server, timeout=0.4) as client, asyncio.timeout(10):
+            with pytest.raises(TransferOutcomeUnknownError) as caught:
+                await transfer(client)
+        assert TRANSFER == server.applied
+    assert isinstance(caught.value.__cause__, APITimeoutError)
+    assert 1 == caught.value.attempts
+
+
+@pytest.mark.asyncio
+async def test_the_deadline_frees_the_caller_of_a_write_that_has_left():
+    """Its outcome is unknown, and it goes on to the end of its own time."""
+    async with FaultServer.striking("stall_applied") as server:
+        async with make_client(server, timeout=0.3, deadline=0.05) as client:
+            with pytest.raises(
+                TransferOutcomeUnknownError, match=r"the deadline of 0\.05 s passed"
+            ):
+                await transfer(client)
+            assert 1 == server.open_connections
+        await server.quiet()
+        assert TRANSFER == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_deadline_that_passes_in_the_queue_means_unsent():
+    """Nothing was asked for, so nothing can have been applied."""
+    async with FaultServer() as server:
+        server.script("stall")
+        options = {"timeout": 0.4, "deadline": 0.1, "max_concurrency": 1}
+        async with make_client(server, **options) as client:
+            first = asyncio.ensure_future(client.transfer_credit(9, 9, "AUD"))
+            await until_arrived(server)
+            with pytest.raises(APITimeoutError) as caught:
+                await transfer(client)
+            with pytest.raises(TransferOutcomeUnknownError):
+                await first
+        assert {} == server.applied
+    assert (Outcome.NOT_SENT, 0) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+async def test_a_deadline_that_passes_in_a_read_leaves_its_answer_unknown():
+    """It changes nothing either way."""
+    striking = FaultServer.striking("stall")
+    async with striking as server, make_client(server, timeout=0.4, deadline=0.05) as client:
+        with pytest.raises(APITimeoutError, match="the deadline of 0") as caught:
+            await client.get_account(1)
+    assert (Outcome.UNKNOWN, 1) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_s_time_out_is_not_the_deadline_s():
+    """What it raises passes through, with the word that nothing was sent."""
+
+    class Impatient:
+        async def __aenter__(self) -> None:
+            raise TimeoutError("no permit today")
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    async with FaultServer() as server, make_client(server, limiter=Impatient()) as client:
+        with pytest.raises(TimeoutError, match="no permit today") as caught:
+            await transfer(client)
+        assert ["nothing was sent"] == caught.value.__notes__
+        assert 0 == server.connections
+
+
+class Leaving:
+    """A limiter that does something when it is left."""
+
+    def __init__(self, leave):
+        self.leave = leave
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.leave()
+
+
+async def cancelled_from_within() -> None:
+    """Do what a cancelled future does to whoever waits for it."""
+    raise asyncio.CancelledError
+
+
+async def hang() -> None:
+    """Never come back."""
+    await asyncio.Event().wait()
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_hangs_on_leaving_does_not_hide_what_came(monkeypatch):
+    """At the deadline the caller has the receipt, since the API's word is there."""
+    monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.35)
+    options: dict[str, Any] = {"limiter": Leaving(hang), "timeout": 0.4, "deadline": 0.1}
+    async with FaultServer() as server:
+        async with make_client(server, **options) as client:
+            assert 1 == (await transfer(client)).client_user_id
+            assert 2 == (await client.get_account(2)).user_id
+        assert TRANSFER == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt_stays(
+    monkeypatch, caplog
+):
+    """Whether its caller waits or has gone, the transfer is known to be applied."""
+    monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.95)
+    async with FaultServer() as server:
+        client = make_client(server, limiter=Leaving(hang), timeout=1.0)
+        waiting = asyncio.ensure_future(transfer(client))
+        gone = asyncio.ensure_future(client.transfer_credit(2, 5, "AUD"))
+        await until_arrived(server, 2)
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await gone
+        await client.aclose()
+        assert 1 == (await waiting).client_user_id
+    assert ["transfer_credit: cancelled, but it was applied: do not repeat it"] == (
+        caught.value.__notes__
+    )
+    assert "whose caller had gone, ended: applied" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_closing_from_a_limiter_does_not_wait_for_itself(hangs):
+    """The client closes as soon as the call has ended."""
+    done = asyncio.Event()
+
+    async def close() -> None:
+        await client.aclose()
+        done.set()
+
+    async with FaultServer() as server:
+        client = make_client(server, limiter=Leaving(close))
+        async with asyncio.timeout(2):
+            call = transfer(client) if hangs else client.get_account(1)
+            await call
+            assert done.is_set()
+            await client.aclose()
+        await server.quiet()
+        assert 0 == server.open_connections
+        with pytest.raises(ClientStateError):
+            await client.get_account(1)
+
+
+@pytest.mark.asyncio
+async def test_one_error_that_a_limiter_raises_again_and_again_has_one_note():
+    """It may keep one object for all calls that it refuses."""
+    refusal = LookupError("no permit")
+
+    class Refusing(Leaving):
+        async def __aenter__(self) -> None:
+            raise refusal
+
+    async with FaultServer() as server, make_client(server, limiter=Refusing(hang)) as client:
+        for call in (transfer(client), client.get_account(1), transfer(client)):
+            with pytest.raises(LookupError):
+                await call
+    assert ["nothing was sent"] == refusal.__notes__
+
+
+# --- cancellation
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_transfer_that_had_left_goes_on(caplog):
+    """The caller is freed at once, the note says what is known, and the log says what became."""
+    async with FaultServer() as server, make_client(server, timeout=1.0) as client:
+        server.script("drip_head")
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert asyncio.CancelledError is type(caught.value)
+        (note,) = caught.value.__notes__
+        assert "it may have been applied" in note
+        assert [("WARNING", True)] == [
+            (record.levelname, "cancelled after it had left" in record.getMessage())
+            for record in caplog.records
+        ]
+        await client.aclose()
+        assert "ended: unknown (no answer came within 1 s)" in caplog.text
+        assert TRANSFER == server.applied
+
+
+@pytest.mark.asyncio
+async def test_the_fate_of_a_cancelled_transfer_becomes_known(caplog):
+    """The answer that nobody waits for is read all the same."""
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("slow_answer")
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await client.aclose()
+        assert TRANSFER == server.applied
+    assert "whose caller had gone, ended: applied" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_cancelled_in_the_queue_was_not_sent():
+    """The note says so, and it is true."""
+    async with FaultServer() as server:
+        server.script("stall")
+        async with make_client(server, timeout=0.2, max_concurrency=1, retry=ONCE) as client:
+            first = asyncio.ensure_future(client.get_account(9))
+            await until_arrived(server)
+            task = asyncio.ensure_future(transfer(client))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            with contextlib.suppress(ResellerError):
+                await first
+            await client.get_account(1)
+        assert ["transfer_credit: cancelled, and nothing was sent"] == caught.value.__notes__
+        assert {} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_read_has_nothing_to_note():
+    """It changes nothing, and its connection is closed."""
+    async with FaultServer.striking("stall") as server, make_client(server) as client:
+        task = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert not hasattr(caught.value, "__notes__")
+        await server.quiet()
+
+
+@pytest.mark.asyncio
+async def test_time_outs_of_the_caller_s_own_work():
+    """asyncio.timeout, wait_for and a task group see the cancellation they expect."""
+    async with FaultServer.striking("stall_applied") as server:
+        async with make_client(server, timeout=0.8) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await client.transfer_credit(1, 1, "AUD")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.transfer_credit(1, 2, "AUD"), 0.2)
+
+            async def with_a_failing_sibling() -> None:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(client.transfer_credit(1, 3, "AUD"))
+                    await until_arrived(server, 3)
+                    raise LookupError("the sibling failed")
+
+            with pytest.raises(ExceptionGroup) as caught:
+                await with_a_failing_sibling()
+            assert ["LookupError"] == [type(error).__name__ for error in caught.value.exceptions]
+            current = asyncio.current_task()
+            assert current is not None
+            assert 0 == current.cancelling()
+        assert {("transfer", 1, n): 1 for n in (1, 2, 3)} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_a_fastapi_client_that_hangs_up_cuts_no_transfer(caplog):
+    """The framework cancels the handler; the transfer ends, once, and its fate is logged."""
+    async with FaultServer() as server, make_client(server, timeout=0.5) as client:
+        server.script("drip_head")
+        app = fastapi.FastAPI()
+
+        @app.get("/pay")
+        async def pay() -> StreamingResponse:
+            async def story() -> AsyncIterator[str]:
+                yield "paying\n"
+                await transfer(client)
+                yield "paid\n"
+
+            return StreamingResponse(story())
+
+        async with serving(app) as url, httpx.AsyncClient() as browser:
+            async with browser.stream("GET", f"{url}/pay") as answer:
+                async for _ in answer.aiter_lines():
+                    break
+                await until_arrived(server)
+            async with asyncio.timeout(2):
+                while "cancelled after it had left" not in caplog.text:  # noqa: ASYNC110  # bounded
+                    await asyncio.sleep(0.005)
+        assert TRANSFER == server.applied
+
+
+@contextlib.asynccontextmanager
+async def serving(app: fastapi.FastAPI) -> AsyncIterator[str]:
+    """Serve an application on a port of its own."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    task = asyncio.ensure_future(server.serve())
+    while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
+        await asyncio.sleep(0.001)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+# --- closing
+
+
+@pytest.mark.asyncio
+async def test_closing_waits_for_a_transfer_that_has_left():
+    """Its caller gets the receipt."""
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("slow_answer")
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        await client.aclose()
+        assert 1 == (await task).client_user_id
+
+
+@pytest.mark.asyncio
+async def test_closing_stops_a_transfer_that_has_not_left():
+    """Its caller hears that the client was closed and nothing was sent, not a cancellation."""
+    async with FaultServer() as server:
+        server.script("stall", operation="get_account")
+        async with make_client(server, timeout=0.3, max_concurrency=1, retry=ONCE) as client:
+            reading = asyncio.ensure_future(client.get_account(9))
+            await until_arrived(server)
+            task = asyncio.ensure_future(transfer(client))
+            await asyncio.sleep(0.01)
+            await client.aclose()
+            with pytest.raises(ClientStateError) as caught:
+                await task
+            assert Outcome.NOT_SENT is caught.value.outcome
+            with pytest.raises(ResellerError):
+                await reading
+        assert {} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog):
+    """A transfer beyond its time is cut; its caller hears unknown, the log has an error."""
+    monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.95)
+    async with FaultServer.striking("stall_applied") as server:
+        client = make_client(server, timeout=1.0)
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        await client.aclose()
+        with pytest.raises(TransferOutcomeUnknownError, match="closed before the answer came"):
+            await task
+        assert TRANSFER == server.applied
+    assert "transfer_credit was cut off by aclose()" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, caplog):
+    """Its caller had gone, then its time was over: the log is all there is."""
+    monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.95)
+    async with FaultServer.striking("stall_applied") as server:
+        client = make_client(server, timeout=1.0)
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await client.aclose()
+    assert "whose caller had gone, ended: cut off, outcome unknown" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_waits_for_its_turn_stops_at_closing():
+    """It is told so, and never sent."""
+    async with FaultServer.striking("stall") as server:
+        client = make_client(server, timeout=0.2, max_concurrency=1, retry=ONCE)
+        first = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        second = asyncio.ensure_future(client.get_account(2))
+        await asyncio.sleep(0.01)
+        await client.aclose()
+        with pytest.raises(ClientStateError, match="waited for its turn"):
+            await second
+        with pytest.raises(ResellerError):
+            await first
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
+    """It does not hold the exit up for its back-off."""
+    async with FaultServer.striking("status_503") as server:
+        policy = RetryPolicy(base_delay=60, max_delay=60)
+        client = make_client(server, retry=policy)
+        task = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        await asyncio.sleep(0.02)
+        await client.aclose()
+        async with asyncio.timeout(1):
+            with pytest.raises(ClientStateError):
+                await task
+
+
+@pytest.mark.asyncio
+async def test_closing_twice_and_at_once_is_fine():
+    """And using it afterwards is an error that sends nothing."""
+    async with FaultServer() as server:
+        client = make_client(server)
+        await client.get_account(1)
+        await asyncio.gather(client.aclose(), client.aclose())
+        await client.aclose()
+        for call in (client.get_account(1), transfer(client), client.__aenter__()):
+            with pytest.raises(ClientStateError, match="closed") as caught:
+                await call
+            assert Outcome.NOT_SENT is caught.value.outcome
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_closing_goes_on_for_the_others():
+    """Whoever else waits for it gets a closed client, and the transfer its receipt."""
+    async with FaultServer() as server:
+        client = make_client(server)
+        server.script("slow_answer")
+        task = asyncio.ensure_future(transfer(client))
+        await until_arrived(server)
+        first, second = (asyncio.ensure_future(client.aclose()) for _ in range(2))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        await second
+        assert 1 == (await task).client_user_id
+        await server.quiet()
+        assert 0 == server.open_connections
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
+async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation(make):
+    """Nobody cancelled the caller, and nobody closed the client."""
+
+    class Cancelling(Leaving):
+        async def __aenter__(self) -> None:
+            raise asyncio.CancelledError
+
+    async with FaultServer() as server, make_client(server, limiter=Cancelling(hang)) as client:
+        with pytest.raises(APIConnectionError, match="cancelled from within") as caught:
+            await make(client)
+        assert Outcome.NOT_SENT is caught.value.outcome
+        assert 0 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_its_transport_cancels_is_unknown():
+    """It may have left; nobody cancelled its caller."""
+
+    class Cancelling(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise asyncio.CancelledError
+
+    options: dict[str, Any] = {"transport": Cancelling(), "retry": ONCE}
+    async with AsyncResellerClient("user", "key", **options) as client:
+        with pytest.raises(APIConnectionError, match="cancelled from within") as caught:
+            await client.get_account(1)
+    assert (Outcome.UNKNOWN, 1) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
+async def test_a_limiter_that_is_cancelled_on_leaving_does_not_hide_what_came(make):
+    """The answer is there, and nobody cancelled the call."""
+    limiter = Leaving(cancelled_from_within)
+    async with FaultServer() as server, make_client(server, limiter=limiter) as client:
+        assert await make(client)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_read_stays_cancelled():
+    """What the caller asked for is not turned into an error."""
+    async with FaultServer.striking("stall") as server, make_client(server, timeout=1.0) as client:
+        task = asyncio.ensure_future(client.get_account(1))
+        await until_arrived(server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.asyncio
+async def test_what_waits_in_a_pause_stops_at_closing():
+    """It does not hold the exit up for a server's minute."""
+    async with FaultServer() as server:
+        client = make_client(server, retry=RetryPolicy(max_retries=0))
+        client._calls._attempts._pacing.pause(60)
+        calls = [asyncio.ensure_future(call) for call in (client.get_account(1), transfer(client))]
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            await client.aclose()
+            for call in calls:
+                with pytest.raises(ClientStateError, match="closed while the call waited"):
+                    await call
+        assert 0 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_was_never_used_closes():
+    """There is nothing to wait for."""
+    await AsyncResellerClient("user", "key").aclose()
+
+
+def test_a_client_belongs_to_one_event_loop():
+    """On another loop it raises before the first byte, and is told where to be closed."""
+
+    async def use(client: AsyncResellerClient) -> None:
+        await client.get_account(1)
+
+    async def misuse(client: AsyncResellerClient, server: FaultServer) -> None:
+        with pytest.raises(ClientStateError, match="another one"):
+            await transfer(client)
+        with pytest.raises(ClientStateError, match="on the event loop"):
+            await client.aclose()
+
+    with asyncio.Runner() as first:
+
+        async def start() -> tuple[FaultServer, AsyncResellerClient]:
+            server = await FaultServer().__aenter__()
+            client = make_client(server)
+            await use(client)
+            return server, client
+
+        server, client = first.run(start())
+        asyncio.run(misuse(client, server))
+        assert 1 == len(server.requests)
+        first.run(client.aclose())
+        first.run(server.__aexit__())
+
+
+# --- doubt sticks
+
+
+@pytest.mark.asyncio
+async def test_a_later_refusal_does_not_take_doubt_back():
+    """The first update may have been applied, whatever the second is told."""
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("lost_fin_applied")
+        server.script("status_400")
+        with pytest.raises(OutcomeUnknownError, match="an attempt may have been applied") as caught:
+            await client.update_account(7, FIELDS)
+        assert {("update", 7): 1} == server.applied
+    assert 2 == caught.value.attempts
+    assert isinstance(caught.value.__cause__, BadRequestError)
+
+
+@pytest.mark.asyncio
+async def test_a_later_unsent_attempt_does_not_take_doubt_back():
+    """The server goes down between the attempts."""
+    async with FaultServer() as server:
+        async with make_client(server, retry=RetryPolicy(base_delay=0.2, max_delay=0.2)) as client:
+            server.script("lost_fin_applied")
+            task = asyncio.ensure_future(client.update_account(7, FIELDS))
+            await until_arrived(server)
+            await server.go_down()
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await task
+            assert {("update", 7): 1} == server.applied
+        cause = caught.value.__cause__
+        assert isinstance(cause, APIConnectionError)
+        assert Outcome.NOT_SENT is cause.outcome
+
+
+@pytest.mark.asyncio
+async def test_what_once_left_is_never_called_unsent():
+    """A 429 is the server's word; a refused port after it does not make it a proof."""
+    policy = RetryPolicy(base_delay=0.2, max_delay=0.2)
+    async with FaultServer() as server, make_client(server, retry=policy) as client:
+        server.script("status_429")
+        task = asyncio.ensure_future(client.create_account(FIELDS))
+        await until_arrived(server)
+        await server.go_down()
+        with pytest.raises(APIConnectionError) as caught:
+            await task
+    assert Outcome.REJECTED is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_fails_after_a_refusal_does_not_hide_it():
+    """Something had left, so "nothing was sent" would not be the whole truth."""
+
+    class Once:
+        entered = 0
+
+        async def __aenter__(self) -> None:
+            self.entered += 1
+            if self.entered > 1:
+                raise LookupError("no second permit")
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    events: list[CallEvent] = []
+    options = {"limiter": Once(), "observer": events.append}
+    async with FaultServer() as server, make_client(server, **options) as client:
+        server.script("status_429")
+        with pytest.raises(LookupError) as caught:
+            await client.create_account(FIELDS)
+    assert ["nothing was sent this time, and the attempt before was rejected"] == (
+        caught.value.__notes__
+    )
+    assert ("finished", Outcome.REJECTED) == (events[-1].kind, events[-1].outcome)
+
+
+@pytest.mark.asyncio
+async def test_a_later_success_ends_doubt():
+    """Twice means the same as once, so the second answer is the answer."""
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("lost_fin_applied")
+        assert 7 == (await client.update_account(7, FIELDS)).user_id
+        assert {("update", 7): 2} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_an_update_that_is_applied_but_unreadable_says_applied():
+    """The change was made: that is no doubt."""
+    async with FaultServer.striking("success_no_balance") as server, make_client(server) as client:
+        with pytest.raises(APIResponseError, match=r"data\.balance") as caught:
+            await client.update_account(7, FIELDS)
+        assert {("update", 7): 1} == server.applied
+    assert Outcome.APPLIED is caught.value.outcome
+
+
+# --- what is learnt
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_raised_as_it_is():
+    """The class tells why, the outcome that nothing was made, the cause nothing."""
+    async with FaultServer.striking("already_exists_400") as server, make_client(server) as client:
+        with pytest.raises(AlreadyExistsError) as caught:
+            await client.create_account(FIELDS)
+        assert {} == server.applied
+    error = caught.value
+    assert ("create_account", Outcome.REJECTED, 1) == (
+        error.operation,
+        error.outcome,
+        error.attempts,
+    )
+
+
+@pytest.mark.asyncio
+async def test_rate_limits_are_remembered():
+    """The snapshot is of the last answer that had rate headers."""
+    async with FaultServer() as server:
+        server.script("status_429_wait_60")
+        async with make_client(server) as client:
+            assert client.rate_limit is None
+            before = datetime.now(UTC)
+            with pytest.raises(RateLimitError) as caught:
+                await transfer(client)
+            limit = client.rate_limit
+    assert 60.0 == caught.value.retry_after
+    assert limit is not None
+    assert before <= limit.received_at
+    assert RateLimit(limit=20, remaining=0, resets_in=60.0, received_at=limit.received_at) == limit
+
+
+@pytest.mark.asyncio
+async def test_each_retry_is_logged_with_reason_and_wait(caplog):
+    """One line for each, and the password of the call in none."""
+    caplog.set_level(logging.INFO, "clicksend_reseller")
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("status_503", times=2)
+        await client.update_account(7, FIELDS)
+    lines = [record.getMessage() for record in caplog.records if "attempt" in record.getMessage()]
+    assert 2 == len(lines)
+    assert "update_account: attempt 1 failed, another follows in 0.00 s: HTTP 503" in lines[0]
+    assert "open-sesame-please" not in caplog.text
+
+
+def test_a_port_that_refuses_is_unsent_on_every_operation():
+    """A refused connection is tried again, and ends as NOT_SENT."""
+
+    async def story(port: int) -> list[tuple[Outcome, int]]:
+        policy = RetryPolicy(base_delay=0.001)
+        url = f"http://127.0.0.1:{port}/v3"
+        async with AsyncResellerClient("user", "key", base_url=url, retry=policy) as client:
+            calls = [
+                client.get_account(1),
+                client.update_account(1, FIELDS),
+                client.create_account(FIELDS),
+                transfer(client),
+            ]
+            errors: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+            return [(error.outcome, error.attempts) for error in errors]
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ends = asyncio.run(story(closed.getsockname()[1]))
+    assert [(Outcome.NOT_SENT, 4)] * 4 == ends

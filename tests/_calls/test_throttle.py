@@ -1,0 +1,863 @@
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+
+import httpx
+import pytest
+
+from clicksend_reseller import AsyncResellerClient, RetryPolicy
+from clicksend_reseller._calls.throttle import SPREAD_SECONDS, Pacing
+from clicksend_reseller.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ResellerError,
+)
+from clicksend_reseller.models import AccountFields, Outcome
+from clicksend_reseller.sandbox import Sandbox
+from support.memory_journal import MemoryJournal
+
+AT_ONCE = RetryPolicy(base_delay=0.0)
+NEVER_LATE = float("inf")
+
+FIELDS = AccountFields(
+    username="acme",
+    password="open-sesame-please",
+    user_email="owner@acme.test",
+    user_phone="+15005550002",
+    user_first_name="Ann",
+    user_last_name="Example",
+    account_name="Acme",
+    country="US",
+)
+
+
+class Clock:
+    """Time that passes only when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self._sleepers = []
+        self._order = itertools.count()
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        wakes = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), wakes))
+        await wakes
+
+    async def advance(self, seconds):
+        """Wake whoever sleeps so long, each at its own time."""
+        end = self.now + seconds
+        await a_few_turns()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            due, _, wakes = heapq.heappop(self._sleepers)
+            self.now = max(self.now, due)
+            if not wakes.done():
+                wakes.set_result(None)
+            await a_few_turns()
+        self.now = end
+
+
+class Gate:
+    """A `Pacing` on a clock of the test's, and the calls that pass it.
+
+    Attributes:
+        entered: name and time of each call that came in, in order.
+        inside: who is in now.
+    """
+
+    def __init__(self, *, places=10, max_pause=60.0, limiter=None):
+        self.clock = Clock()
+        self.pacing = Pacing(
+            max_concurrency=places,
+            max_pause=max_pause,
+            limiter=limiter,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
+        self.entered = []
+        self.inside = set()
+        self._ways_out = {}
+
+    def call(self, name, operation="get_account", *, deadline=NEVER_LATE, during=None):
+        """Start a call that stays inside until it is let out."""
+        self._ways_out[name] = asyncio.Event()
+
+        async def pass_through():
+            async with self.pacing.turn(operation, deadline=deadline):
+                self.entered.append((name, self.clock.now - 1000.0))
+                self.inside.add(name)
+                try:
+                    await self._ways_out[name].wait()
+                    if during is not None:
+                        during()
+                finally:
+                    self.inside.discard(name)
+
+        return asyncio.create_task(pass_through(), name=name)
+
+    async def let_out(self, *names):
+        for name in names:
+            self._ways_out[name].set()
+        await a_few_turns()
+
+    @property
+    def names(self):
+        return [name for name, _ in self.entered]
+
+
+class Limiter:
+    """Counts how often it is entered; slow where a test says so."""
+
+    def __init__(self, *, on_enter=None, on_exit=None):
+        self.entered = 0
+        self.inside = 0
+        self.on_enter = on_enter
+        self.on_exit = on_exit
+
+    async def __aenter__(self):
+        if self.on_enter is not None:
+            await self.on_enter()
+        self.entered += 1
+        self.inside += 1
+
+    async def __aexit__(self, *exc):
+        self.inside -= 1
+        if self.on_exit is not None:
+            await self.on_exit()
+
+
+def raising(error):
+    """Make a hook that raises this very error."""
+
+    async def hook():
+        raise error
+
+    return hook
+
+
+async def a_few_turns():
+    """Let the loop run whatever is ready."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def all_end(*tasks):
+    """Wait for tasks, whatever they raise."""
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# -- places
+
+
+@pytest.mark.asyncio
+async def test_an_open_gate_costs_no_turn_of_the_loop():
+    """Nearly every call finds nothing to wait for, and then nothing is waited for."""
+    turn = Pacing(max_concurrency=1, max_pause=60.0).turn("get_account", deadline=NEVER_LATE)
+    with pytest.raises(StopIteration):
+        turn.__aenter__().send(None)
+
+
+@pytest.mark.asyncio
+async def test_no_more_calls_are_in_than_there_are_places():
+    """Calls beyond that come in as others leave, in the order in which they came."""
+    gate = Gate(places=2)
+    calls = [gate.call(name) for name in "abcd"]
+    await a_few_turns()
+    assert ["a", "b"] == gate.names
+    await gate.let_out("b")
+    assert ["a", "b", "c"] == gate.names
+    await gate.let_out("a", "c", "d")
+    assert ["a", "b", "c", "d"] == gate.names
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [None, ValueError("no"), asyncio.CancelledError()])
+async def test_a_place_comes_back_however_the_exchange_ends(error):
+    """Also under a pause, where more is to be given back than a place."""
+    for paused in (False, True):
+        gate = Gate(places=1)
+        if paused:
+            gate.pacing.pause(0.0)
+
+        def ends(error=error):
+            if error is not None:
+                raise error
+
+        call = gate.call("a", during=ends)
+        await gate.let_out("a")
+        await all_end(call)
+        again = gate.call("b")
+        await gate.let_out("b")
+        await again
+        assert ["a", "b"] == gate.names
+
+
+# -- the shared pause
+
+
+@pytest.mark.asyncio
+async def test_a_pause_holds_all_calls():
+    """Limits are shared by all tasks of a client, so all of them wait."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    calls = [gate.call("a", "get_account"), gate.call("b", "transfer_credit")]
+    await gate.clock.advance(29.9)
+    assert [] == gate.entered
+    await gate.clock.advance(0.1)
+    assert [("a", 30.0)] == gate.entered
+    await gate.let_out("a")
+    await gate.clock.advance(SPREAD_SECONDS)
+    await gate.let_out("b")
+    await asyncio.gather(*calls)
+    assert ["a", "b"] == gate.names
+
+
+@pytest.mark.asyncio
+async def test_after_a_pause_one_goes_first_and_the_others_follow_spread():
+    """One call finds out whether the API takes calls again; a crowd would find out together."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    calls = [gate.call(name) for name in "abcdef"]
+    await gate.clock.advance(50.0)
+    assert [("a", 30.0)] == gate.entered
+    await gate.let_out("a")
+    await gate.clock.advance(SPREAD_SECONDS)
+    followed = [time - 50.0 for _, time in gate.entered[1:]]
+    assert set("bcdef") == set(gate.names[1:])
+    assert all(0 <= time <= SPREAD_SECONDS for time in followed)
+    assert len(set(followed)) == 5
+    assert max(followed) - min(followed) > SPREAD_SECONDS / 10
+    await gate.let_out(*"bcdef")
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+async def test_the_first_call_after_a_pause_goes_first_though_it_never_waited():
+    """Whoever got the 429 waits elsewhere and comes back when the pause is over."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    await gate.clock.advance(31.0)
+    calls = [gate.call(name) for name in "ab"]
+    await gate.clock.advance(5.0)
+    assert ["a"] == gate.names
+    await gate.let_out("a")
+    await gate.clock.advance(SPREAD_SECONDS)
+    assert ["a", "b"] == gate.names
+    late = gate.call("c")
+    await a_few_turns()
+    assert [("c", 37.0)] == gate.entered[2:]
+    await gate.let_out("b", "c")
+    await asyncio.gather(*calls, late)
+
+
+@pytest.mark.asyncio
+async def test_a_first_call_that_meets_another_429_makes_all_wait_again():
+    """And after that pause again one goes first."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    first = gate.call("a", during=lambda: gate.pacing.pause(40.0))
+    others = [gate.call(name) for name in "bc"]
+    await gate.clock.advance(30.0)
+    await gate.let_out("a")
+    await first
+    await gate.clock.advance(39.9)
+    assert ["a"] == gate.names
+    await gate.clock.advance(10.0)
+    assert 2 == len(gate.names)
+    assert 70.0 == gate.entered[1][1]
+    await gate.let_out("b", "c")
+    await gate.clock.advance(SPREAD_SECONDS)
+    await asyncio.gather(*others)
+
+
+@pytest.mark.asyncio
+async def test_a_pause_that_begins_while_calls_follow_spread_holds_them_too():
+    """Nobody slips through between two pauses, not even into the limiter."""
+    limiter = Limiter()
+    gate = Gate(limiter=limiter)
+    gate.pacing.pause(30.0)
+    calls = [gate.call(name) for name in "abc"]
+    await gate.clock.advance(30.0)
+    await gate.let_out("a")
+    gate.pacing.pause(20.0)
+    await gate.clock.advance(19.9)
+    assert (["a"], 1) == (gate.names, limiter.entered)
+    await gate.clock.advance(5.0)
+    assert ["a", 50.0] == [gate.names[0], gate.entered[1][1]]
+    await gate.let_out("b", "c")
+    await gate.clock.advance(5.0)
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_first_call_that_never_went_leaves_it_to_another_to_go_first():
+    """Nothing is known yet, so the others must not all go."""
+    limiter = Limiter(on_enter=asyncio.Event().wait)
+    gate = Gate(limiter=limiter)
+    gate.pacing.pause(30.0)
+    calls = [gate.call(name) for name in "abc"]
+    await gate.clock.advance(30.0)
+    calls[0].cancel()
+    limiter.on_enter = None
+    await gate.clock.advance(5.0)
+    assert 1 == len(gate.names)
+    await gate.let_out("b", "c")
+    await gate.clock.advance(5.0)
+    assert {"b", "c"} == set(gate.names)
+    await all_end(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_first_call_that_failed_holds_nobody_up():
+    """A server in trouble would otherwise see the calls one by one, each after a time-out."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    calls = [gate.call(name) for name in "abc"]
+    await gate.clock.advance(30.0)
+    calls[0].cancel()
+    await gate.clock.advance(SPREAD_SECONDS)
+    assert {"a", "b", "c"} == set(gate.names)
+    await gate.let_out("b", "c")
+    await all_end(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_pause_is_capped_whatever_a_server_asks():
+    """A server must not be able to stop a client for a day."""
+    gate = Gate(max_pause=60.0)
+    gate.pacing.pause(86_400.0)
+    gate.pacing.hold("get_account", 86_400.0)
+    call = gate.call("a")
+    await gate.clock.advance(86_400.0)
+    await gate.let_out("a")
+    await call
+    assert [("a", 60.0)] == gate.entered
+
+
+@pytest.mark.asyncio
+async def test_a_shorter_pause_does_not_end_a_longer_one():
+    """Each 429 is believed until the time that it named."""
+    gate = Gate()
+    gate.pacing.pause(30.0)
+    gate.pacing.pause(1.0)
+    call = gate.call("a")
+    await gate.clock.advance(100.0)
+    await gate.let_out("a")
+    await call
+    assert [("a", 30.0)] == gate.entered
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_pause_longer_than_the_deadline_raises_at_once(shared):
+    """There is no use in waiting for what comes too late, not even for a place."""
+    gate = Gate(places=1)
+    busy = gate.call("busy")
+    await a_few_turns()
+    if shared:
+        gate.pacing.pause(30.0)
+    else:
+        gate.pacing.hold("get_account", 30.0)
+    call = gate.call("a", deadline=1029.9)
+    await a_few_turns()
+    assert call.done()
+    with pytest.raises(APITimeoutError) as raised:
+        await call
+    assert (
+        "the API asked this client to wait 30 s more, which is longer than the call's deadline; "
+        "nothing was sent"
+    ) == str(raised.value)
+    assert (Outcome.NOT_SENT, True) == (raised.value.outcome, raised.value.permanent)
+    await gate.let_out("busy")
+    await busy
+    assert ["busy"] == gate.names
+
+
+@pytest.mark.asyncio
+async def test_a_pause_that_grows_beyond_the_deadline_raises_then():
+    """The deadline is asked again each time there is more to wait; its last moment counts."""
+    gate = Gate(places=1)
+    gate.pacing.pause(30.0)
+    call = gate.call("a", deadline=1030.0)
+    await gate.clock.advance(10.0)
+    assert not call.done()
+    gate.pacing.pause(20.1)
+    await gate.clock.advance(20.0)
+    with pytest.raises(APITimeoutError, match="to wait 0 s more"):
+        await call
+    await gate.clock.advance(1.0)
+    again = gate.call("b")
+    await gate.let_out("b")
+    await again
+    assert ["b"] == gate.names
+
+
+@pytest.mark.asyncio
+async def test_the_clock_is_the_loop_s_own():
+    """Deadlines are the loop's time, so pauses are too, whatever clock a loop has."""
+    loop = asyncio.get_running_loop()
+    pacing = Pacing(max_concurrency=1, max_pause=60.0)
+    began = loop.time()
+    pacing.pause(0.003)
+    async with pacing.turn("get_account", deadline=began + 1.0):
+        assert loop.time() >= began + 0.003
+
+
+# -- the hold of one operation
+
+
+@pytest.mark.asyncio
+async def test_a_hold_stops_one_operation_until_its_reset():
+    """Limits look to be per endpoint: the others go on, though they have one place for all."""
+    gate = Gate(places=1)
+    gate.pacing.hold("list_accounts", 30.0)
+    held = [gate.call(name, "list_accounts") for name in "ab"]
+    free = gate.call("c", "get_account")
+    await a_few_turns()
+    assert [("c", 0.0)] == gate.entered
+    await gate.let_out("c")
+    await gate.clock.advance(29.9)
+    assert ["c"] == gate.names
+    await gate.clock.advance(0.1)
+    assert [("a", 30.0)] == gate.entered[1:]
+    await gate.let_out("a", "b")
+    await asyncio.gather(*held, free)
+
+
+@pytest.mark.asyncio
+async def test_a_hold_that_has_ended_costs_the_other_operations_nothing():
+    """Going first after a pause is for the shared pause alone."""
+    gate = Gate()
+    gate.pacing.hold("list_accounts", 30.0)
+    calls = [gate.call(name, "list_accounts") for name in "ab"]
+    await gate.clock.advance(30.0)
+    calls.append(gate.call("c", "get_account"))
+    await a_few_turns()
+    assert [("a", 30.0), ("b", 30.0), ("c", 30.0)] == gate.entered
+    await gate.let_out(*"abc")
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_hold_that_begins_in_the_queue_gives_the_place_to_another():
+    """Whoever waited for a place when the hold began does not go on, and does not keep it."""
+    gate = Gate(places=1)
+    busy = gate.call("busy")
+    await a_few_turns()
+    calls = [gate.call("a", "list_accounts"), gate.call("b", "get_account")]
+    await a_few_turns()
+    gate.pacing.hold("list_accounts", 30.0)
+    await gate.let_out("busy")
+    assert ["busy", "b"] == gate.names
+    await gate.let_out("b")
+    await gate.clock.advance(30.0)
+    assert [("a", 30.0)] == gate.entered[2:]
+    await gate.let_out("a")
+    await asyncio.gather(busy, *calls)
+
+
+@pytest.mark.asyncio
+async def test_the_newest_word_on_a_hold_counts():
+    """A later answer knows the window better than an earlier one."""
+    gate = Gate()
+    gate.pacing.hold("get_account", 30.0)
+    gate.pacing.hold("get_account", 5.0)
+    call = gate.call("a")
+    await gate.clock.advance(5.0)
+    await gate.let_out("a")
+    await call
+    assert [("a", 5.0)] == gate.entered
+
+
+# -- the limiter
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_is_entered_once_and_held_through_the_exchange():
+    """It counts attempts, so it is left when the attempt is over and not before."""
+    limiter = Limiter()
+    gate = Gate(limiter=limiter)
+    call = gate.call("a")
+    await a_few_turns()
+    assert (1, 1, {"a"}) == (limiter.entered, limiter.inside, gate.inside)
+    await gate.let_out("a")
+    await call
+    assert (1, 0) == (limiter.entered, limiter.inside)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_is_not_entered_before_there_is_a_place_and_no_pause():
+    """What it counts would run out while nothing is sent."""
+    limiter = Limiter()
+    gate = Gate(places=1, limiter=limiter)
+    calls = [gate.call(name) for name in "ab"]
+    await a_few_turns()
+    assert 1 == limiter.entered
+    gate.pacing.pause(30.0)
+    await gate.let_out("a")
+    await gate.clock.advance(29.9)
+    assert 1 == limiter.entered
+    await gate.clock.advance(0.1)
+    assert 2 == limiter.entered
+    await gate.let_out("b")
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_pause_that_begins_in_the_limiter_holds_the_call_there():
+    """It waits with the limiter in hand, which is not entered a second time."""
+    ready = asyncio.Event()
+    limiter = Limiter(on_enter=ready.wait)
+    gate = Gate(limiter=limiter)
+    call = gate.call("a")
+    await a_few_turns()
+    gate.pacing.pause(30.0)
+    ready.set()
+    await gate.clock.advance(29.9)
+    assert ([], 1) == (gate.entered, limiter.inside)
+    await gate.clock.advance(0.1)
+    await gate.let_out("a")
+    await call
+    assert ([("a", 30.0)], 1, 0) == (gate.entered, limiter.entered, limiter.inside)
+
+
+@pytest.mark.asyncio
+async def test_whoever_goes_first_is_not_held_up_by_itself_after_the_limiter():
+    """A second pause may begin while it waits there; it still goes first."""
+    ready = asyncio.Event()
+    gate = Gate(limiter=Limiter(on_enter=ready.wait))
+    gate.pacing.pause(30.0)
+    calls = [gate.call(name) for name in "ab"]
+    await gate.clock.advance(30.0)
+    gate.pacing.pause(20.0)
+    ready.set()
+    await gate.clock.advance(20.0)
+    assert [("a", 50.0)] == gate.entered
+    await gate.let_out("a", "b")
+    await gate.clock.advance(SPREAD_SECONDS)
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_fails_on_leaving_is_logged_and_hides_nothing(caplog):
+    """The exchange has ended, and its result counts: a receipt or the exchange's own error."""
+    gate = Gate(places=1, limiter=Limiter(on_exit=raising(RuntimeError("cannot leave"))))
+    call = gate.call("a")
+    await gate.let_out("a")
+    await call
+
+    def fails():
+        raise ValueError("the exchange's own")
+
+    call = gate.call("b", during=fails)
+    await gate.let_out("b")
+    with pytest.raises(ValueError, match="the exchange's own"):
+        await call
+    expected = (
+        "clicksend_reseller",
+        logging.ERROR,
+        "the limiter failed after an exchange had ended",
+    )
+    assert [expected, expected] == caplog.record_tuples
+
+
+# -- cancellation
+
+
+@pytest.mark.asyncio
+async def test_no_place_is_lost_whatever_is_cancelled():
+    """400 seeded stories of pauses, holds, slow limiters and cancellations; then all places work.
+
+    Calls are cancelled while they wait for a place, the pause, the one who goes first, their
+    spread, the limiter, and inside.
+    """
+    for seed in range(400):
+        dice = random.Random(seed)
+        gate, limiter = _story(dice)
+        calls = [
+            gate.call(f"{n}", dice.choice(["get_account", "list_accounts"])) for n in range(12)
+        ]
+        for _ in range(30):
+            await _something_happens(dice, gate, calls)
+        for call in calls:
+            call.cancel()
+        await all_end(*calls)
+        await gate.clock.advance(200.0)
+        assert (0, set()) == (limiter.inside, gate.inside), seed
+        first = gate.call("first")
+        await gate.clock.advance(5.0)
+        await gate.let_out("first")
+        last = [gate.call(f"last{n}") for n in range(4)]
+        await gate.clock.advance(5.0)
+        assert ({"last0", "last1", "last2"}, 3) == (gate.inside, limiter.inside), seed
+        await gate.let_out(*[f"last{n}" for n in range(4)])
+        await gate.clock.advance(5.0)
+        await asyncio.gather(first, *last)
+        assert 0 == limiter.inside, seed
+
+
+def _story(dice):
+    limiter = Limiter()
+    gate = Gate(places=3, limiter=limiter)
+
+    async def is_slow():
+        if dice.random() < 0.5:
+            await gate.clock.sleep(dice.random())
+
+    limiter.on_enter = is_slow
+    return gate, limiter
+
+
+async def _something_happens(dice, gate, calls):
+    match dice.randrange(6):
+        case 0:
+            gate.pacing.pause(dice.random() * 3)
+        case 1:
+            gate.pacing.hold("list_accounts", dice.random() * 3)
+        case 2:
+            await gate.clock.advance(dice.random())
+        case 3:
+            await gate.let_out(str(dice.randrange(12)))
+        case _:
+            dice.choice(calls).cancel()
+            for _ in range(dice.randrange(3)):
+                await asyncio.sleep(0)
+
+
+# -- through a client
+
+
+@pytest.mark.asyncio
+async def test_after_a_429_a_call_that_could_not_wait_is_not_sent():
+    """The pause is known to all operations, and a deadline before its end is no use."""
+    sandbox = Sandbox()
+    sandbox.fail("limit", retry_after=30)
+    async with sandbox.client(deadline=5.0) as client:
+        with pytest.raises(RateLimitError):
+            await client.get_account(1001)
+        with pytest.raises(APITimeoutError) as raised:
+            await client.transfer_credit(1001, 5, "AUD")
+    error = raised.value
+    assert ("transfer_credit", Outcome.NOT_SENT, 0) == (
+        error.operation,
+        error.outcome,
+        error.attempts,
+    )
+    assert ["get_account"] == [request.operation for request in sandbox.requests]
+
+
+@pytest.mark.asyncio
+async def test_a_remaining_of_0_holds_the_same_operation_only():
+    """Its next call would be refused; the other operations have limits of their own."""
+    sent = []
+
+    def answers(request):
+        sent.append(request.url.path)
+        headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}
+        return httpx.Response(404, headers=headers)
+
+    async with _client(answers, deadline=5.0) as client:
+        for call in (client.get_account, client.get_account):
+            with pytest.raises(ResellerError):
+                await call(1001)
+        with pytest.raises(ResellerError):
+            await client.get_own_account()
+    assert ["/v3/reseller/accounts/1001", "/v3/account"] == sent
+
+
+@pytest.mark.asyncio
+async def test_an_answer_with_calls_remaining_holds_nobody():
+    """A limit that is not used up is only remembered."""
+    sent = []
+
+    def answers(request):
+        sent.append(request.url.path)
+        return httpx.Response(404, headers={"x-ratelimit-remaining": "1"})
+
+    async with _client(answers, deadline=5.0) as client:
+        for _ in range(2):
+            with pytest.raises(ResellerError):
+                await client.get_account(1001)
+    assert 2 == len(sent)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_is_entered_once_for_each_attempt():
+    """A call that is repeated twice takes three turns."""
+    sandbox, limiter = Sandbox(), Limiter()
+    sandbox.fail("error", status=503, times=2)
+    async with sandbox.client(limiter=limiter, retry=AT_ONCE) as client:
+        await client.get_account(1001)
+    assert (3, 3, 0) == (limiter.entered, len(sandbox.requests), limiter.inside)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_is_entered_before_the_claim_and_left_before_the_settling():
+    """A claim that waits in a limiter would be a row that nobody can judge."""
+    order, journal = [], MemoryJournal()
+
+    def notes(step):
+        async def hook():
+            order.append(step)
+
+        return hook
+
+    for step in ("intend", "claim", "settle"):
+        journal.before[step] = notes(step)
+    limiter = Limiter(on_enter=notes("limiter entered"), on_exit=notes("limiter left"))
+    async with Sandbox().client(journal=journal, limiter=limiter) as client:
+        await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+    assert ["intend", "limiter entered", "claim", "limiter left", "settle"] == order
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("with_journal", [False, True])
+async def test_a_limiter_waits_inside_the_deadline(with_journal):
+    """Time in the limiter is the call's own time, and nothing has been sent or claimed."""
+    sandbox = Sandbox()
+    journal = MemoryJournal() if with_journal else None
+    limiter = Limiter(on_enter=asyncio.Event().wait)
+    async with sandbox.client(limiter=limiter, deadline=0.05, journal=journal) as client:
+        with pytest.raises(APITimeoutError) as raised:
+            await client.transfer_credit(1001, 5, "AUD")
+    assert (Outcome.NOT_SENT, 0) == (raised.value.outcome, raised.value.attempts)
+    assert () == sandbox.requests
+    if journal is not None:
+        assert ["intend", "settle"] == journal.steps
+
+
+class GateError(ResellerError):
+    """What a limiter of the user's may raise, of our own tree."""
+
+
+class GateDownError(APIConnectionError):
+    """The same, of a kind that would be repeated if it were ours."""
+
+
+class GateFullError(RateLimitError):
+    """The same, of a kind that would pause the client if it were ours."""
+
+
+THEIRS = [RuntimeError("full"), TimeoutError("full"), KeyError("full"), GateError("full")]
+LIKE_OURS = [
+    GateError("full", outcome=Outcome.UNKNOWN),
+    GateDownError("full"),
+    GateFullError("full", status_code=429),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("operation", ["read", "transfer", "journaled"])
+@pytest.mark.parametrize("error", THEIRS, ids=lambda error: type(error).__name__)
+async def test_what_a_limiter_raises_passes_through(error, operation):
+    """The very error, once, with a note that nothing was sent, and nothing was."""
+    await _raises_the_very_error(error, operation)
+
+
+async def _call(client, operation):
+    if operation == "read":
+        return await client.get_account(1001)
+    return await client.transfer_credit(1001, 5, "AUD")
+
+
+async def _raises_the_very_error(error, operation):
+    error.__notes__ = []
+    entered = []
+
+    async def enters():
+        entered.append(error)
+        raise error
+
+    sandbox, limiter = Sandbox(), Limiter(on_enter=enters)
+    journal = MemoryJournal() if operation == "journaled" else None
+    async with sandbox.client(
+        limiter=limiter, journal=journal, max_concurrency=1, retry=AT_ONCE
+    ) as client:
+        with pytest.raises(type(error)) as raised:
+            await _call(client, operation)
+        assert raised.value is error
+        assert ["nothing was sent"] == error.__notes__
+        assert ((), [error]) == (sandbox.requests, entered)
+        limiter.on_enter = None
+        await client.get_account(1001)
+    if journal is not None:
+        assert "refuted" == journal.only.state
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_fails_on_leaving_does_not_hide_a_receipt(caplog):
+    """The money has moved."""
+    sandbox = Sandbox()
+    limiter = Limiter(on_exit=raising(RuntimeError("cannot leave")))
+    async with sandbox.client(limiter=limiter) as client:
+        receipt = await client.transfer_credit(1001, 5, "AUD")
+    assert (1001, 5) == (receipt.client_user_id, receipt.amount)
+    assert [5] == sandbox.transfers_to(1001)
+    assert ["the limiter failed after an exchange had ended"] == caplog.messages
+
+
+def _client(answers, **options):
+    transport = httpx.MockTransport(answers)
+    return AsyncResellerClient("user", "key-of-the-tests", transport=transport, **options)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("operation", ["read", "journaled"])
+@pytest.mark.parametrize("error", LIKE_OURS, ids=lambda error: type(error).__name__)
+async def test_what_a_limiter_raises_is_never_taken_for_ours(error, operation):
+    """An error of our own classes from there is not repeated, learnt from or turned into doubt."""
+    await _raises_the_very_error(error, operation)
+
+
+@pytest.mark.asyncio
+async def test_a_limiter_that_fails_later_does_not_take_doubt_back():
+    """The update may have been applied before, so 'nothing was sent' would be a lie."""
+    sandbox, limiter = Sandbox(), Limiter()
+    sandbox.fail("lost", operation="update_account")
+    error = RuntimeError("full")
+
+    async def fails_the_second_time():
+        if limiter.entered:
+            raise error
+
+    limiter.on_enter = fails_the_second_time
+    async with sandbox.client(limiter=limiter, retry=AT_ONCE) as client:
+        with pytest.raises(OutcomeUnknownError) as raised:
+            await client.update_account(1001, FIELDS)
+    assert (1, Outcome.UNKNOWN) == (raised.value.attempts, raised.value.outcome)
+    assert ["before the next attempt the limiter failed: RuntimeError('full')"] == (
+        raised.value.__notes__
+    )
+    assert not hasattr(error, "__notes__")
+
+
+@pytest.mark.asyncio
+async def test_a_429_is_heard_before_those_who_wait_for_it_go_on(monkeypatch):
+    """Also on a journaled transfer, whose settling takes its time after the exchange."""
+    heard = []
+    journal, sandbox = MemoryJournal(), Sandbox()
+    monkeypatch.setattr(Pacing, "pause", lambda self, seconds: heard.append("pause"))
+
+    async def settles():
+        heard.append("settle")
+
+    journal.before["settle"] = settles
+    limiter = Limiter()
+
+    async def leaves():
+        heard.append("left")
+
+    limiter.on_exit = leaves
+    sandbox.fail("limit")
+    async with sandbox.client(journal=journal, limiter=limiter) as client:
+        with pytest.raises(RateLimitError):
+            await client.transfer_credit(1001, 5, "AUD")
+    assert ["pause", "left", "settle"] == heard

@@ -1,0 +1,196 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import attrs
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from clicksend_reseller import (
+    InsufficientCreditError,
+    JournalEntry,
+    JournalError,
+    KeyReusedError,
+    Transfer,
+    TransferOutcomeUnknownError,
+    TransferReceipt,
+    TransferState,
+    UnsettledTransferError,
+)
+from clicksend_reseller.journal import SQLJournal
+from clicksend_reseller.journal.sql.schema import table
+
+INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
+REJECTED, UNKNOWN, REFUTED = TransferState.REJECTED, TransferState.UNKNOWN, TransferState.REFUTED
+
+REALM = "http://localhost:8730/v3 as sandbox"
+
+
+def transfer(key="k1", client_user_id=1001, amount=5, currency="AUD"):
+    """Make 5 AUD to client 1001 under the key k1."""
+    return Transfer(
+        idempotency_key=key, client_user_id=client_user_id, amount=amount, currency=currency
+    )
+
+
+async def pay(client, key="k1", client_user_id=1001):
+    """Make that transfer."""
+    return await client.transfer_credit(client_user_id, 5, "AUD", idempotency_key=key)
+
+
+async def put_back(url, seconds, **where):
+    """Let rows be older than they are."""
+    engine = create_async_engine(url)
+    moment = datetime.now(UTC) - timedelta(seconds=seconds)
+    async with engine.begin() as connection:
+        await connection.execute(update(table).filter_by(**where).values(sent_at=moment))
+    await engine.dispose()
+
+
+def without_times(entry):
+    """Leave out what differs from run to run."""
+    return attrs.evolve(
+        entry, created_at=None, sent_at=None, settled_at=None, attempt=None, rounds=()
+    )
+
+
+async def everything(iterator):
+    """Give all that an iterator gives."""
+    return [each async for each in iterator]
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_is_recorded_sent_and_confirmed(opened, sandbox):
+    """The row has what the answer said, the second call gets the receipt."""
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        given = await pay(client)
+        again = await pay(client)
+        entry = await journal.get("k1")
+    assert [5] == sandbox.transfers_to(1001)
+    assert attrs.evolve(given, account=None, replayed=True) == again
+    assert given.account is not None
+    assert entry is not None
+    assert entry.attempt
+    assert entry.created_at <= entry.sent_at <= entry.settled_at
+    assert without_times(entry) == JournalEntry(
+        key="k1",
+        client_user_id=1001,
+        amount=5,
+        currency="AUD",
+        state=CONFIRMED,
+        realm=REALM,
+        balance_after=given.account.balance,
+        status_code=200,
+        response_code="SUCCESS",
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, sandbox):
+    """Nothing is sent again before; a refuted round is renewed, and then it is paid."""
+    sandbox.fail("lost")
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        for _ in range(2):
+            with pytest.raises(TransferOutcomeUnknownError):
+                await pay(client)
+        assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
+        resolved = await journal.resolve("k1", applied=False, by="ann", note="asked")
+        assert (REFUTED, "ann", "asked") == (resolved.state, resolved.by, resolved.note)
+        with pytest.raises(JournalError, match="renew"):
+            await pay(client)
+        assert 2 == await journal.renew("k1", by="ann", note="not arrived")
+        assert isinstance(await pay(client), TransferReceipt)
+        entry = await journal.get("k1")
+        assert entry is not None
+        assert [REFUTED, CONFIRMED] == [each.state for each in entry.rounds]
+    assert [5, 5] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_given_again_until_it_is_renewed(opened, sandbox):
+    """The key keeps its meaning, so that nobody invents new ones."""
+    sandbox.fail("error", times=1, status=400, response_code="INSUFFICIENT_CREDIT")
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        for _ in range(2):
+            with pytest.raises(InsufficientCreditError):
+                await pay(client)
+        await journal.renew("k1", by="ann", note="credit bought")
+        await pay(client)
+    assert [5] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+async def test_two_renewals_make_one_round(opened):
+    """The primary key lets one win, the other is told."""
+    async with opened() as one, opened() as two:
+        await one.intend(transfer())
+        await one.resolve("k1", applied=False, by="ann", note="")
+        calls = [each.renew("k1", by="ann", note="") for each in (one, two)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [2] == [result for result in results if not isinstance(result, Exception)]
+    assert [JournalError] == [type(result) for result in results if isinstance(result, Exception)]
+
+
+@pytest.mark.asyncio
+async def test_one_client_has_one_open_transfer(opened, sandbox):
+    """The other key is named and nothing is sent; once it is settled the way is free."""
+    sandbox.fail("lost")
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        with pytest.raises(TransferOutcomeUnknownError):
+            await pay(client, "k0")
+        with pytest.raises(UnsettledTransferError, match="'k0'"):
+            await pay(client)
+        await journal.resolve("k0", applied=True, by="ann", note="seen")
+        await pay(client)
+    assert [5, 5] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+async def test_a_key_of_the_sandbox_never_answers_for_another_account(opened, sandbox):
+    """The realm is part of what the key means."""
+    async with opened() as journal:
+        await journal.intend(transfer(), realm="https://rest.clicksend.com/v3 as ann")
+        async with sandbox.client(journal=journal) as client:
+            with pytest.raises(KeyReusedError, match="https://rest"):
+                await pay(client)
+    assert () == sandbox.requests
+
+
+@pytest.mark.asyncio
+async def test_a_sent_row_is_judged_after_150_seconds(opened, url):
+    """Before that its attempt may be alive."""
+    async with opened() as journal:
+        await journal.intend(transfer(), realm=REALM)
+        assert await journal.claim("k1", 1, realm=REALM, attempt="a")
+        with pytest.raises(JournalError, match="may still be under way"):
+            await journal.resolve("k1", applied=True, by="ann", note="")
+        assert [] == await everything(journal.unresolved())
+        await put_back(url, 151)
+        assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
+        entry = await journal.resolve("k1", applied=True, by="ann", note="")
+    assert CONFIRMED is entry.state
+
+
+@pytest.mark.asyncio
+async def test_a_balance_is_noted_until_the_transfer_may_have_left(opened, sandbox):
+    """A reading that came later says nothing of the time before, so it is not kept."""
+    sandbox.fail("lost")
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        assert not await journal.note_balance("k1", Decimal(50))
+        await journal.intend(transfer(), realm=client.realm)
+        assert await journal.note_balance("k1", Decimal("50.000001"))
+        with pytest.raises(TransferOutcomeUnknownError):
+            await pay(client)
+        assert not await journal.note_balance("k1", Decimal(55))
+        entry = await journal.get("k1")
+    assert entry is not None
+    assert (UNKNOWN, Decimal("50.000001")) == (entry.state, entry.balance_before)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("balance", [50.0, "50", None, Decimal("NaN"), Decimal("Infinity")])
+async def test_a_balance_is_an_exact_amount(balance):
+    """A float has lost digits before it gets here."""
+    with pytest.raises((TypeError, ValueError), match="a balance must be"):
+        await SQLJournal("sqlite+aiosqlite:///:memory:").note_balance("k1", balance)

@@ -1,0 +1,1 @@
+"""What tests share: servers, fakes, tables of faults, strategies."""

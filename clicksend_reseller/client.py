@@ -10,11 +10,11 @@ from typing import Any, Self
 from clicksend_reseller import _settings
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.closing import Closing
-from clicksend_reseller._calls.events import Observer, Teller
-from clicksend_reseller._calls.executor import Calls
+from clicksend_reseller._calls.events import EventEmitter, Observer
+from clicksend_reseller._calls.executor import Executor
 from clicksend_reseller._calls.journaling import TransferJournal
 from clicksend_reseller._calls.retry import RetryPolicy
-from clicksend_reseller._calls.throttle import Pacing
+from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.connections import AsyncBaseTransport, HTTPClient, make_client
 from clicksend_reseller._http.sender import Sender
 from clicksend_reseller._wire import operations
@@ -116,15 +116,15 @@ class AsyncResellerClient:
             username=credentials.username,
             api_key=credentials.api_key.get_secret_value(),
         )
-        pacing = Pacing(
+        throttle = Throttle(
             max_concurrency=_settings.count("max_concurrency", max_concurrency),
             max_pause=retry.max_retry_after,
             limiter=limiter,
             sleep=closing.sleep,
         )
-        self._calls = Calls(
-            Attempts(sender, pacing, closing, timeout=seconds, pause=retry.base_delay),
-            Teller(observer),
+        self._calls = Executor(
+            Attempts(sender, throttle, closing, timeout=seconds, pause=retry.base_delay),
+            EventEmitter(observer),
             closing,
             policy=retry,
             deadline=_settings.seconds("deadline", deadline),

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.journaling import SETTLE_SECONDS
-from clicksend_reseller._calls.state import Call, fate
-from clicksend_reseller._calls.tasks import Apart, was_cancelled
-from clicksend_reseller._calls.throttle import Pacing
+from clicksend_reseller._calls.state import CallState, fate
+from clicksend_reseller._calls.tasks import BackgroundTasks, was_cancelled
+from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.body import OneShotBody
 from clicksend_reseller._http.sender import Sender
 from clicksend_reseller._wire import decoding
@@ -40,7 +40,7 @@ class Attempts:
 
     Args:
         sender: sends one request.
-        pacing: says when.
+        throttle: says when.
         closing: says when no attempt begins any more.
         timeout: seconds for one attempt.
         pause: seconds that all calls are held after a 429 that names no time.
@@ -50,20 +50,20 @@ class Attempts:
     """
 
     def __init__(
-        self, sender: Sender, pacing: Pacing, closing: Closing, *, timeout: float, pause: float
+        self, sender: Sender, throttle: Throttle, closing: Closing, *, timeout: float, pause: float
     ) -> None:
         self.rate_limit: RateLimit | None = None
         self._sender = sender
-        self._pacing = pacing
+        self._throttle = throttle
         self._closing = closing
         self._timeout = timeout
         self._pause = pause
-        self._apart: Apart[Call[Any]] = Apart(_log_fate)
+        self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_fate)
 
-    async def make(self, call: Call[T]) -> T:
+    async def make(self, call: CallState[T]) -> T:
         """Make one attempt; raise the bare error of it."""
         if call.operation.writes:
-            return await self._write_apart(call)
+            return await self._write_in_background(call)
         try:
             return await self._exchange(call, None)
         except asyncio.CancelledError:
@@ -71,73 +71,73 @@ class Attempts:
                 raise
             return self._after_a_cut(call)
 
-    async def run_apart(self, call: Call[Any], step: Coroutine[Any, Any, T]) -> T:
+    async def run_in_background(self, call: CallState[Any], step: Coroutine[Any, Any, T]) -> T:
         """Run a step of a call in a task that its caller, leaving, does not cut."""
-        return await self._until_done(call, self._apart.start(call, step))
+        return await self._until_done(call, self._tasks.start(call, step))
 
-    def go_on_apart(self, call: Call[Any], last: Coroutine[Any, Any, None]) -> None:
+    def continue_in_background(self, call: CallState[Any], last: Coroutine[Any, Any, None]) -> None:
         """Run one more step when those that the call has under way have ended."""
-        steps = self._apart.of(call)
-        self._apart.start(call, _after(steps, last))
+        steps = self._tasks.of(call)
+        self._tasks.start(call, _after(steps, last))
 
     def is_one(self, task: asyncio.Task[Any] | None) -> bool:
         """Tell whether a task is one of those that run apart."""
-        return any(task is each for each, _ in self._apart.under_way())
+        return any(task is each for each, _ in self._tasks.under_way())
 
     async def drain(self) -> None:
         """Stop what has not left, wait for what has, and cut and report what takes too long."""
-        for task, call in self._apart.under_way():
+        for task, call in self._tasks.under_way():
             _stop_unless_left(task, call)
-        await self._apart.wait(self._timeout + SETTLE_SECONDS)
-        for task, call in self._apart.under_way():
+        await self._tasks.wait(self._timeout + SETTLE_SECONDS)
+        for task, call in self._tasks.under_way():
             _logger.error("%s was cut off by aclose(): its outcome is unknown", call)
             task.cancel()
-        await self._apart.wait(1.0)
+        await self._tasks.wait(1.0)
 
     # --- one exchange
 
-    async def _exchange(self, call: Call[T], body: OneShotBody | None) -> T:
+    async def _exchange(self, call: CallState[T], body: OneShotBody | None) -> T:
         operation = call.operation
-        async with self._pacing.turn(operation.name, deadline=call.ends_at):
+        async with self._throttle.turn(operation.name, deadline=call.ends_at):
             if self._closing.has_begun:
                 raise ClientStateError("the client was closed while the call waited for its turn")
             call.attempts += 1
             answer = await self._sender.send(operation, body, seconds=self._timeout)
             call.status = answer.status
             # Before the place is given to the next, who must hear of a pause.
-            self._heed(operation.name, answer)
+            self._update_throttle(operation.name, answer)
             result = self._read(call, answer)
             if body is not None and not body.left:
                 raise _not_taken(body)
             # Known from here on, even if a limiter hangs when it is left.
             return call.succeed(result)
 
-    def _heed(self, operation: str, answer: Answer) -> None:
+    def _update_throttle(self, operation: str, answer: Answer) -> None:
         limit = wire_headers.rate_limit(answer.headers, now=datetime.now(UTC))
         if limit is None:
             return
         self.rate_limit = limit
         if limit.remaining == 0 and limit.resets_in is not None:
-            self._pacing.hold(operation, limit.resets_in)
+            self._throttle.hold(operation, limit.resets_in)
 
-    def _read(self, call: Call[T], answer: Answer) -> T:
+    def _read(self, call: CallState[T], answer: Answer) -> T:
         secrets = self._sender.secrets + call.secrets
         try:
             return decoding.read(call.operation, answer, secrets=secrets)
         except RateLimitError as error:
             asked = error.retry_after
-            self._pacing.pause(self._pause if asked is None else asked)
+            self._throttle.pause(self._pause if asked is None else asked)
             raise
 
     # --- a write
 
-    async def _write_apart(self, call: Call[T]) -> T:
+    async def _write_in_background(self, call: CallState[T]) -> T:
         claim = call.guard.claim if call.guard else None
         body = call.body = OneShotBody(decoding.write(call.operation.body or {}), claim)
-        call.task = self._apart.start(call, self._write(call, body))
+        call.task = self._tasks.start(call, self._write(call, body))
         return await self._until_done(call, call.task)
 
-    async def _write(self, call: Call[T], body: OneShotBody) -> T:
+    async def _write(self, call: CallState[T], body: OneShotBody) -> T:
         error: ResellerError | None = None
         try:
             return await self._exchange(call, body)
@@ -149,7 +149,7 @@ class Attempts:
             await self._settle(call, body, error)
 
     async def _settle(
-        self, call: Call[Any], body: OneShotBody, error: ResellerError | None
+        self, call: CallState[Any], body: OneShotBody, error: ResellerError | None
     ) -> None:
         if call.guard is None:
             return
@@ -158,7 +158,7 @@ class Attempts:
         else:
             await call.guard.confirm(call.result, call.status)
 
-    async def _until_done(self, call: Call[Any], task: asyncio.Task[T]) -> T:
+    async def _until_done(self, call: CallState[Any], task: asyncio.Task[T]) -> T:
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -167,14 +167,14 @@ class Attempts:
             raise
         return self._after_a_cut(call) if task.cancelled() else task.result()
 
-    def _after_a_cut(self, call: Call[T]) -> T:
+    def _after_a_cut(self, call: CallState[T]) -> T:
         """Give what had come before an attempt was cancelled, by nobody who called."""
         if call.result is None:
             raise call.cut_off(closed=self._closing.has_begun)
         return call.result
 
 
-def _stop_unless_left(task: asyncio.Task[Any], call: Call[Any]) -> None:
+def _stop_unless_left(task: asyncio.Task[Any], call: CallState[Any]) -> None:
     if task is call.task and call.body is not None and call.body.shut():
         task.cancel()
 
@@ -189,7 +189,7 @@ def _not_taken(body: OneShotBody) -> Exception:
     )
 
 
-def _log_fate(task: asyncio.Task[Any], call: Call[Any]) -> None:
+def _log_fate(task: asyncio.Task[Any], call: CallState[Any]) -> None:
     if call.left_behind and call.has_left:
         _logger.warning("%s, whose caller had gone, ended: %s", call, fate(task, call))
 

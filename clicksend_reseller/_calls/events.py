@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
-from clicksend_reseller._calls.state import Call
+from clicksend_reseller._calls.state import CallState
 from clicksend_reseller.models import CallEvent, Outcome
 
 Observer = Callable[[CallEvent], None]
@@ -33,30 +33,30 @@ _WHEN_CANCELLED = {
 }
 
 
-class Teller:
+class EventEmitter:
     """Tells the observer, if there is one."""
 
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
 
-    def started(self, call: Call[Any]) -> None:
+    def started(self, call: CallState[Any]) -> None:
         self._tell(call, "started")
 
-    def attempted(self, call: Call[Any], outcome: Outcome | None, seconds: float) -> None:
+    def attempted(self, call: CallState[Any], outcome: Outcome | None, seconds: float) -> None:
         self._tell(call, "attempt", outcome=outcome, seconds=seconds)
 
-    def waits(self, call: Call[Any], error: BaseException, seconds: float) -> None:
+    def waits(self, call: CallState[Any], error: BaseException, seconds: float) -> None:
         name, attempts = call.operation.name, call.attempts
         text = "%s: attempt %d failed, another follows in %.2f s: %s"
         _logger.info(text, name, attempts, seconds, error)
         self._tell(call, "waiting", seconds=seconds)
 
-    def finished(self, call: Call[Any], outcome: Outcome | None) -> None:
+    def finished(self, call: CallState[Any], outcome: Outcome | None) -> None:
         self._tell(call, "finished", outcome=outcome)
 
     def _tell(
         self,
-        call: Call[Any],
+        call: CallState[Any],
         kind: Literal["started", "attempt", "waiting", "finished"],
         *,
         outcome: Outcome | None = None,
@@ -81,7 +81,7 @@ class Teller:
             _logger.exception("the observer failed at %s", kind)
 
 
-def note_on(cancelled: asyncio.CancelledError, call: Call[Any], outcome: Outcome) -> None:
+def note_on(cancelled: asyncio.CancelledError, call: CallState[Any], outcome: Outcome) -> None:
     """Say on the cancellation of a write, and in the log, what is known of it."""
     note, log = _WHEN_CANCELLED[outcome]
     cancelled.add_note(f"{call}: {note}")

@@ -12,10 +12,10 @@ from typing import Any, TypeVar, cast
 
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.closing import Closing
-from clicksend_reseller._calls.events import Teller, note_on
+from clicksend_reseller._calls.events import EventEmitter, note_on
 from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
-from clicksend_reseller._calls.state import Call
+from clicksend_reseller._calls.state import CallState
 from clicksend_reseller._calls.throttle import LimiterRaisedError
 from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller.errors import (
@@ -29,12 +29,12 @@ from clicksend_reseller.models import Outcome, RateLimit, TransferReceipt
 T = TypeVar("T")
 
 
-class Calls:
+class Executor:
     """Performs operations for one client, on the event loop of its first call.
 
     Args:
         attempts: makes one attempt.
-        teller: is told of each step.
+        events: is told of each step.
         closing: says when no call begins any more.
         policy: how patiently to repeat.
         deadline: seconds for a whole call.
@@ -46,7 +46,7 @@ class Calls:
     def __init__(
         self,
         attempts: Attempts,
-        teller: Teller,
+        events: EventEmitter,
         closing: Closing,
         *,
         policy: RetryPolicy,
@@ -56,7 +56,7 @@ class Calls:
         close_transport: Callable[[], Awaitable[None]],
     ) -> None:
         self._attempts = attempts
-        self._teller = teller
+        self._events = events
         self._closing = closing
         self._policy = policy
         self._deadline = deadline
@@ -76,8 +76,8 @@ class Calls:
         """Make one call; raise our errors only, and let a cancellation through."""
         self.check_state()
         now = self._now()
-        call = Call(operation=operation, guard=guard, began=now, ends_at=now + self._deadline)
-        self._teller.started(call)
+        call = CallState(operation=operation, guard=guard, began=now, ends_at=now + self._deadline)
+        self._events.started(call)
         try:
             result = await self._within_deadline(call)
         except asyncio.CancelledError as cancelled:
@@ -85,7 +85,7 @@ class Calls:
             # Frames of the HTTP library hold headers and body.
             raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
         self._budget.refill()
-        self._teller.finished(call, call.outcome_of_success)
+        self._events.finished(call, call.outcome_of_success)
         return result
 
     async def transfer(
@@ -143,7 +143,7 @@ class Calls:
 
     # --- attempts
 
-    async def _within_deadline(self, call: Call[T]) -> T:
+    async def _within_deadline(self, call: CallState[T]) -> T:
         failure: Exception
         try:
             async with asyncio.timeout_at(call.ends_at):
@@ -158,14 +158,14 @@ class Calls:
             failure = call.conclude(call.error or self._too_late(call))
         try:
             await self._withdraw(call)
-            self._teller.finished(call, call.outcome)
+            self._events.finished(call, call.outcome)
             raise failure
         finally:
             del failure  # its traceback holds this frame
 
-    async def _persist(self, call: Call[T]) -> T:
+    async def _persist(self, call: CallState[T]) -> T:
         if call.guard is not None:
-            receipt = await self._attempts.run_apart(call, call.guard.open())
+            receipt = await self._attempts.run_in_background(call, call.guard.open())
             if receipt is not None:
                 return cast("T", receipt)
         try:
@@ -174,7 +174,7 @@ class Calls:
             error = exc
         return await self._try_again(call, error)
 
-    async def _try_again(self, call: Call[T], error: ResellerError) -> T:
+    async def _try_again(self, call: CallState[T], error: ResellerError) -> T:
         return await repeat(
             lambda: self._attempt(call),
             error,
@@ -182,17 +182,17 @@ class Calls:
             budget=self._budget,
             may_repeat=lambda error: self._may_repeat(call, error),
             seconds_left=lambda: call.ends_at - self._now(),
-            before_wait=lambda error, seconds: self._teller.waits(call, error, seconds),
+            before_wait=lambda error, seconds: self._events.waits(call, error, seconds),
             sleep=self._closing.sleep,
         )
 
-    def _may_repeat(self, call: Call[Any], error: BaseException) -> bool:
+    def _may_repeat(self, call: CallState[Any], error: BaseException) -> bool:
         if call.guard is not None and call.guard.claimed:
             return False
         journaled = call.guard is not None
         return may_repeat(error, call.operation, self._policy, journaled=journaled)
 
-    async def _attempt(self, call: Call[T]) -> T:
+    async def _attempt(self, call: CallState[T]) -> T:
         began, before = self._now(), call.attempts
         call.begin_attempt()
         try:
@@ -200,33 +200,33 @@ class Calls:
         except ResellerError as error:
             call.fail_attempt(error)
             if call.attempts > before:
-                self._teller.attempted(call, error.outcome, self._now() - began)
+                self._events.attempted(call, error.outcome, self._now() - began)
             raise
-        self._teller.attempted(call, call.outcome_of_success, self._now() - began)
+        self._events.attempted(call, call.outcome_of_success, self._now() - began)
         return result
 
     # --- ends without a result
 
-    def _too_late(self, call: Call[Any]) -> APITimeoutError:
+    def _too_late(self, call: CallState[Any]) -> APITimeoutError:
         fact = f"the deadline of {self._deadline:g} s passed"
         return APITimeoutError(fact, outcome=call.outcome_if_cut)
 
-    async def _withdraw(self, call: Call[Any]) -> None:
+    async def _withdraw(self, call: CallState[Any]) -> None:
         """Leave no work behind for a call that sent nothing; go on without it at the deadline."""
         if call.guard is None or call.outcome is not Outcome.NOT_SENT:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(call.ends_at):
-                await self._attempts.run_apart(call, call.guard.withdraw())
+                await self._attempts.run_in_background(call, call.guard.withdraw())
 
-    def _let_go(self, call: Call[Any], cancelled: asyncio.CancelledError) -> None:
+    def _let_go(self, call: CallState[Any], cancelled: asyncio.CancelledError) -> None:
         """Say on a cancellation what is known, and let it pass."""
         outcome = call.outcome or call.outcome_if_cut
         if call.operation.writes:
             note_on(cancelled, call, outcome)
         if call.guard is not None and outcome is Outcome.NOT_SENT:
-            self._attempts.go_on_apart(call, call.guard.withdraw())
-        self._teller.finished(call, outcome)
+            self._attempts.continue_in_background(call, call.guard.withdraw())
+        self._events.finished(call, outcome)
 
     def _now(self) -> float:
         return cast("asyncio.AbstractEventLoop", self._loop).time()

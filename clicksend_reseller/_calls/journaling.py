@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import attrs
 
-from clicksend_reseller._calls.tasks import run_whole, run_within
+from clicksend_reseller._calls.tasks import run_within, shielded
 from clicksend_reseller._wire.refusals import refusal
 from clicksend_reseller.errors import (
     APIResponseError,
@@ -301,7 +301,7 @@ class TransferGuard:
 
     async def _step(self, step: Coroutine[Any, Any, T]) -> T:
         try:
-            return await run_whole(step)
+            return await shielded(step)
         except ResellerError:
             raise
         except Exception as exc:
@@ -320,7 +320,7 @@ class TransferGuard:
     async def _settle_if_open(self, state: TransferState, **details: Unpack[_Details]) -> bool:
         """Write down the end; a journal that fails now must not hide what happened."""
         try:
-            return await run_whole(run_within(SETTLE_SECONDS, self._write_down(state, details)))
+            return await shielded(run_within(SETTLE_SECONDS, self._write_down(state, details)))
         except Exception:
             _logger.exception(
                 "the transfer with key %r ended as %r, but the journal could not record it",

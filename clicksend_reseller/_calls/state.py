@@ -27,7 +27,7 @@ _ids = itertools.count(1)
 
 
 @attrs.define(kw_only=True, eq=False)
-class Call(Generic[T]):
+class CallState(Generic[T]):
     """One call.
 
     Attributes:
@@ -171,7 +171,7 @@ class Call(Generic[T]):
         return TransferOutcomeUnknownError(fact, **transfer, idempotency_key=key)
 
 
-def fate(task: asyncio.Task[Any], call: Call[Any]) -> str:
+def fate(task: asyncio.Task[Any], call: CallState[Any]) -> str:
     """Say in words how an attempt ended whose caller had gone."""
     if call.result is not None:
         return "applied"

@@ -20,7 +20,7 @@ class StepCutError(RuntimeError):
     """A step was cancelled from within, and nobody had cancelled its caller."""
 
 
-async def run_whole(step: Coroutine[Any, Any, T]) -> T:
+async def shielded(step: Coroutine[Any, Any, T]) -> T:
     """Run a step to its end even if this task is cancelled meanwhile, then be cancelled.
 
     Cut in two, a step of a journal's left its SQLite file locked for minutes.
@@ -36,7 +36,7 @@ async def run_whole(step: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as exc:
             cancelled = exc
     if cancelled is not None:
-        _see_to(task)
+        _retrieve(task)
         raise cancelled
     if task.cancelled():
         raise StepCutError("it was cancelled from within")
@@ -54,17 +54,17 @@ async def run_within(seconds: float, step: Coroutine[Any, Any, T]) -> T:
     if task.done():
         return task.result()
     task.cancel()
-    task.add_done_callback(_see_to)
+    task.add_done_callback(_retrieve)
     raise TimeoutError(f"not done within {seconds:g} s")
 
 
-def _see_to(task: asyncio.Task[Any]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Look at a result for the one who would have, or asyncio complains that nobody has."""
     if not task.cancelled():
         task.exception()
 
 
-class Apart(Generic[Owner]):
+class BackgroundTasks(Generic[Owner]):
     """Steps that run in tasks of their own, each for an owner.
 
     Args:
@@ -99,5 +99,5 @@ class Apart(Generic[Owner]):
 
     def _retire(self, task: asyncio.Task[Any]) -> None:
         owner = self._owners.pop(task)
-        _see_to(task)
+        _retrieve(task)
         self._ended(task, owner)

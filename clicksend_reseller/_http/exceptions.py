@@ -76,15 +76,15 @@ def chain(exc: BaseException | None) -> list[BaseException]:
     return links
 
 
-def hush(exc: BaseException, secrets: Iterable[str]) -> None:
+def redact_exception(exc: BaseException, secrets: Iterable[str]) -> None:
     """Mask secrets in what a library said, and headers, which may hold the caller's own."""
     for link in chain(exc):
         link.args = tuple(
-            _hushed(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
+            _redacted(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
         )
 
 
-def _hushed(text: str, secrets: Iterable[str]) -> str:
+def _redacted(text: str, secrets: Iterable[str]) -> str:
     return _ILLEGAL_HEADER.sub(rf"\1{MASK}", redaction.hide(text, secrets))
 
 

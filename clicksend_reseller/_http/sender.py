@@ -78,7 +78,7 @@ class Sender:
                 return answer
             if body is not None and not body.left and isinstance(body.refusal, ResellerError):
                 raise body.refusal from body.refusal.__cause__
-            exceptions.hush(exc, self.secrets)
+            exceptions.redact_exception(exc, self.secrets)
             raise self._translated(exc, body, seconds) from exc
         finally:
             # A transport may go on by itself after it was cancelled or has failed.

@@ -44,7 +44,7 @@ _TELLING_PAIR = re.compile(
 )
 
 
-def tells_a_secret(name: str) -> bool:
+def is_sensitive_name(name: str) -> bool:
     """Tell whether values under this name are secrets."""
     return _is_telling(name) if len(name) <= _LONGEST_KNOWN_NAME else _looks_telling(name)
 
@@ -56,24 +56,24 @@ def _looks_telling(name: str) -> bool:
 _is_telling = lru_cache(maxsize=512)(_looks_telling)
 
 
-def conceal(fields: Mapping[str, Any]) -> dict[str, Any]:
+def wrap_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Wrap what stands under a telling name, at any depth; what nests too deeply becomes None."""
     return {
-        name: _concealed(value, hidden=tells_a_secret(name), depth=1)
+        name: _wrapped(value, hidden=is_sensitive_name(name), depth=1)
         for name, value in fields.items()
     }
 
 
-def _concealed(value: Any, *, hidden: bool, depth: int) -> Any:
+def _wrapped(value: Any, *, hidden: bool, depth: int) -> Any:
     if depth > _DEEPEST:
         return None
     if strict_json.is_object(value):
         return {
-            name: _concealed(item, hidden=hidden or tells_a_secret(name), depth=depth + 1)
+            name: _wrapped(item, hidden=hidden or is_sensitive_name(name), depth=depth + 1)
             for name, item in value.items()
         }
     if strict_json.is_array(value):
-        return [_concealed(item, hidden=hidden, depth=depth + 1) for item in value]
+        return [_wrapped(item, hidden=hidden, depth=depth + 1) for item in value]
     if hidden and value is not None and not isinstance(value, bool | Secret):
         return Secret(str(value))
     return value

@@ -280,7 +280,7 @@ def _scope(cls: type, layout: Layout | None) -> dict[str, Any]:
         "Secret": Secret,
         "UnreadableError": UnreadableError,
         "common_texts": _common_texts,
-        "conceal": redaction.conceal,
+        "conceal": redaction.wrap_secrets,
         "keep": _keep,
         "read_amount": _read_amount,
         "read_oddly": _read_oddly,
@@ -333,7 +333,7 @@ def _closing(layout: Layout | None) -> str:
     if layout is None:
         # Not `extra` itself: emptied, it still has room for all that it held.
         return " obj.extra = conceal(extra) if extra else {}"
-    if any(map(redaction.tells_a_secret, layout)):
+    if any(map(redaction.is_sensitive_name, layout)):
         return " obj.extra = conceal(extra) if extra else extra"
     return (
         " obj.extra = extra if CONTAINERS.isdisjoint(map(type, extra.values())) else conceal(extra)"

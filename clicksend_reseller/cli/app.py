@@ -14,9 +14,9 @@ from cyclopts.completion.install import create_install_completion_command
 from rich.text import Text
 
 from clicksend_reseller import ResellerError, __version__
-from clicksend_reseller.cli.exit_status import MEANINGS, EndedError, Status, status_of
-from clicksend_reseller.cli.options import Everywhere
-from clicksend_reseller.cli.output.console import Voice, let_go, printable
+from clicksend_reseller.cli.exit_status import MEANINGS, CommandError, Status, status_of
+from clicksend_reseller.cli.options import GlobalOptions
+from clicksend_reseller.cli.output.console import CommandConsole, let_go, printable
 
 __all__ = ["make_app", "run"]
 
@@ -112,7 +112,9 @@ def _everywhere(word: str) -> int:
     name, equals, _ = word.partition("=")
     if name in {"-q", "--quiet", "-v", "--verbose"}:
         return 1
-    options = {f"--{field.name.replace('_', '-')}" for field in attrs.fields(Everywhere)} | {"-o"}
+    options = {f"--{field.name.replace('_', '-')}" for field in attrs.fields(GlobalOptions)} | {
+        "-o"
+    }
     return 0 if name not in options else 1 if equals else 2
 
 
@@ -120,19 +122,21 @@ def _run(arguments: list[str]) -> Status:
     app = make_app()
     try:
         ended: Any = app(arguments, exit_on_error=False, result_action="return_value")
-    except EndedError as end:
+    except CommandError as end:
         if end.message:
-            (Voice().note if end.status is Status.DONE else Voice().error)(end.message)
+            (CommandConsole().note if end.status is Status.DONE else CommandConsole().error)(
+                end.message
+            )
         if end.at_once:
             os._exit(_flushed(end.status))  # leaving in order would wait for what is under way
         return end.status
     except CycloptsError:
         return Status.USAGE  # it has been printed
     except ResellerError as error:
-        Voice().error(printable(str(error)))
+        CommandConsole().error(printable(str(error)))
         return status_of(error)
     except KeyboardInterrupt:
-        Voice().error("interrupted: nothing was sent")
+        CommandConsole().error("interrupted: nothing was sent")
         return Status.INTERRUPTED
     return ended if isinstance(ended, Status) else Status(int(ended or 0))
 

@@ -14,7 +14,7 @@ from clicksend_reseller.errors import (
     ResellerError,
 )
 
-__all__ = ["MEANINGS", "EndedError", "Status", "status_of", "worst"]
+__all__ = ["MEANINGS", "CommandError", "Status", "status_of", "worst"]
 
 
 class Status(IntEnum):
@@ -57,7 +57,7 @@ _BY_WEIGHT = (
 _ONLY_FOR_RESELLERS = frozenset({"list_accounts", "get_own_account"})
 
 
-class EndedError(Exception):
+class CommandError(Exception):
     """A command ends here, with a status and a word on why.
 
     Args:

@@ -13,9 +13,9 @@ __all__ = [
     "ASKED_FIRST",
     "IN_PROCESS",
     "USUAL",
-    "Everywhere",
     "Format",
-    "Moving",
+    "GlobalOptions",
+    "PaymentOptions",
     "Whole",
     "whole",
 ]
@@ -42,13 +42,13 @@ def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopt
 
 Whole = Annotated[int, Parameter(converter=whole)]
 
-_EVERYWHERE = Group("Everywhere", sort_key=91)
+_EVERYWHERE = Group("GlobalOptions", sort_key=91)
 _MOVING = Group("Moving money", sort_key=90)
 
 
 @Parameter(name="*", group=_EVERYWHERE)
 @attrs.frozen(kw_only=True)
-class Everywhere:
+class GlobalOptions:
     """The options of every command.
 
     Attributes:
@@ -96,7 +96,7 @@ class Everywhere:
 
 @Parameter(name="*", group=_MOVING)
 @attrs.frozen(kw_only=True)
-class Moving:
+class PaymentOptions:
     """The options of the commands that move money."""
 
     yes: Annotated[
@@ -128,5 +128,5 @@ class Moving:
 
 
 # What holds where nothing is said; both are frozen, so they can be shared.
-USUAL = Everywhere()
-ASKED_FIRST = Moving()
+USUAL = GlobalOptions()
+ASKED_FIRST = PaymentOptions()

@@ -10,7 +10,7 @@ from clicksend_reseller.sandbox.service.faults import Where, make_fault
 from clicksend_reseller.sandbox.service.money import RATES, check_rate, money
 from clicksend_reseller.sandbox.service.quirks import Quirks
 from clicksend_reseller.sandbox.service.seed import cast, read_cast, standing_faults
-from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, Setup, World
+from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, SandboxState, Setup
 
 if TYPE_CHECKING:
     import ssl
@@ -81,7 +81,7 @@ class Sandbox:
         clients = cast(accounts, seed) if isinstance(accounts, int) else read_cast(accounts, rates)
         for code in {currency, *(client.currency for client in clients)}:
             check_rate(code, rates)
-        self.world: World = World(
+        self.world: SandboxState = SandboxState(
             Setup(
                 clients=clients,
                 standing_faults=standing_faults(clients) if is_cast else (),

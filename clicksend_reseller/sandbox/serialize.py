@@ -13,16 +13,16 @@ from clicksend_reseller.sandbox.service.redaction import masked
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.service.faults import Armed
-    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, Setup, World
+    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, SandboxState, Setup
 
 
-def state(world: World) -> dict[str, Any]:
+def state(world: SandboxState) -> dict[str, Any]:
     """Give the whole state; its ``accounts`` are what ``--accounts FILE`` reads."""
     with world.lock:
         return _state(world, world.setup)
 
 
-def _state(world: World, setup: Setup) -> dict[str, Any]:
+def _state(world: SandboxState, setup: Setup) -> dict[str, Any]:
     return {
         "revision": world.revision,
         "credit": str(world.credit),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
     # Named here, because no other file of the sandbox may know an HTTP library.
     HTTPXTransport = httpx.AsyncBaseTransport
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def in_httpx(world: World) -> HTTPXTransport:
+def in_httpx(world: SandboxState) -> HTTPXTransport:
     """Make a transport for an ``httpx.AsyncClient``."""
 
     class InProcess(httpx.AsyncBaseTransport):
@@ -41,7 +41,7 @@ def in_httpx(world: World) -> HTTPXTransport:
     return InProcess()
 
 
-def in_httpx2(world: World) -> HTTPX2Transport:
+def in_httpx2(world: SandboxState) -> HTTPX2Transport:
     """Make a transport for an ``httpx2.AsyncClient``."""
     import httpx2  # noqa: PLC0415 - an extra, and loading it is for whoever asks
 
@@ -53,7 +53,7 @@ def in_httpx2(world: World) -> HTTPX2Transport:
 
 
 async def _answer(
-    world: World, request: Incoming, family: ModuleType, respond: Callable[..., R]
+    world: SandboxState, request: Incoming, family: ModuleType, respond: Callable[..., R]
 ) -> R:
     done = await _exchange(world, request, family)
     await _wait(done)
@@ -66,7 +66,7 @@ async def _answer(
     return respond(done.reply.status, headers=done.reply.headers, content=done.reply.body)
 
 
-async def _exchange(world: World, request: Incoming, family: ModuleType) -> Exchange:
+async def _exchange(world: SandboxState, request: Incoming, family: ModuleType) -> Exchange:
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     if refuse(world, request.method, path):
         raise _error(family, "refuse", request)

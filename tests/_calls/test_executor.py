@@ -548,7 +548,7 @@ async def test_what_waits_in_a_pause_stops_at_closing():
     """It does not hold the exit up for a server's minute."""
     async with FaultServer() as server:
         client = make_client(server, retry=RetryPolicy(max_retries=0))
-        client._calls._attempts._pacing.pause(60)
+        client._calls._attempts._throttle.pause(60)
         calls = [asyncio.ensure_future(call) for call in (client.get_account(1), transfer(client))]
         await asyncio.sleep(0.01)
         async with asyncio.timeout(1):

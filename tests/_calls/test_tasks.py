@@ -3,7 +3,7 @@ import gc
 
 import pytest
 
-from clicksend_reseller._calls.tasks import Apart, StepCutError, run_whole, run_within
+from clicksend_reseller._calls.tasks import BackgroundTasks, StepCutError, run_within, shielded
 
 
 async def a_few_turns():
@@ -76,9 +76,9 @@ class Step:
 async def test_a_step_gives_its_result_or_its_very_error():
     """Whoever is not cancelled sees no difference to awaiting the step."""
     error = ValueError("no")
-    assert 3 == await run_whole(gives(3))
+    assert 3 == await shielded(gives(3))
     with pytest.raises(ValueError, match="no") as raised:
-        await run_whole(fails(error))
+        await shielded(fails(error))
     assert raised.value is error
 
 
@@ -90,7 +90,7 @@ async def test_a_cancelled_caller_waits_for_the_step_and_is_cancelled_then(
     """The step ends whole, the caller still gets its CancelledError, and nobody complains."""
     listening()
     step = Step(error)
-    caller = asyncio.create_task(run_whole(step.run()))
+    caller = asyncio.create_task(shielded(step.run()))
     await a_few_turns()
     caller.cancel("first")
     await a_few_turns()
@@ -110,7 +110,7 @@ async def test_a_cancelled_caller_waits_for_the_step_and_is_cancelled_then(
 async def test_a_step_that_cancels_itself_does_not_cancel_its_caller():
     """A CancelledError in a task that nobody cancelled would end it without a word."""
     with pytest.raises(StepCutError, match="it was cancelled from within"):
-        await run_whole(fails(asyncio.CancelledError()))
+        await shielded(fails(asyncio.CancelledError()))
     caller = asyncio.current_task()
     assert caller is not None
     assert 0 == caller.cancelling()
@@ -120,7 +120,7 @@ async def test_a_step_that_cancels_itself_does_not_cancel_its_caller():
 async def test_a_step_that_cancels_itself_beside_its_caller_is_a_cancellation():
     """The caller's own cancellation comes first."""
     step = Step(asyncio.CancelledError("the step's"))
-    caller = asyncio.create_task(run_whole(step.run()))
+    caller = asyncio.create_task(shielded(step.run()))
     await a_few_turns()
     caller.cancel("the caller's")
     step.gate.set()
@@ -180,7 +180,7 @@ async def test_a_step_that_resists_its_end_holds_nobody(complaints, listening):
 async def test_tasks_apart_are_known_by_their_owner_until_they_end():
     """Each owner's tasks can be found while they run; `ended` hears of each end once."""
     told = []
-    apart: Apart[str] = Apart(lambda task, owner: told.append((task, owner)))
+    apart: BackgroundTasks[str] = BackgroundTasks(lambda task, owner: told.append((task, owner)))
     first, second = Step(), Step()
     one = apart.start("ann", first.run())
     two = apart.start("bob", second.run())
@@ -200,7 +200,7 @@ async def test_tasks_apart_are_known_by_their_owner_until_they_end():
 @pytest.mark.asyncio
 async def test_owners_that_are_equal_are_still_two():
     """A call is itself and no other, whatever its values."""
-    apart: Apart[list[int]] = Apart(lambda task, owner: None)
+    apart: BackgroundTasks[list[int]] = BackgroundTasks(lambda task, owner: None)
     mine, yours = [1], [1]
     task = apart.start(mine, gives(1))
     assert ([task], []) == (apart.of(mine), apart.of(yours))
@@ -212,7 +212,9 @@ async def test_nobody_complains_about_tasks_apart_that_failed_or_were_cut(compla
     """Their callers may have gone, so their ends are looked at here."""
     listening()
     told = []
-    apart: Apart[str] = Apart(lambda task, owner: told.append((task.cancelled(), owner)))
+    apart: BackgroundTasks[str] = BackgroundTasks(
+        lambda task, owner: told.append((task.cancelled(), owner))
+    )
     apart.start("failed", fails(ValueError("no")))
     apart.start("cut", Step().run()).cancel()
     await apart.wait(5)
@@ -224,7 +226,7 @@ async def test_nobody_complains_about_tasks_apart_that_failed_or_were_cut(compla
 @pytest.mark.asyncio
 async def test_waiting_has_an_end_and_nothing_to_wait_for_is_none():
     """It waits so many seconds at most, and not at all where there is nobody."""
-    apart: Apart[str] = Apart(lambda task, owner: None)
+    apart: BackgroundTasks[str] = BackgroundTasks(lambda task, owner: None)
     await apart.wait(5)
     step = Step()
     apart.start("slow", step.run())

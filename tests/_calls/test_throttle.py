@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from clicksend_reseller import AsyncResellerClient, RetryPolicy
-from clicksend_reseller._calls.throttle import SPREAD_SECONDS, Pacing
+from clicksend_reseller._calls.throttle import SPREAD_SECONDS, Throttle
 from clicksend_reseller.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -74,7 +74,7 @@ class Gate:
 
     def __init__(self, *, places=10, max_pause=60.0, limiter=None):
         self.clock = Clock()
-        self.pacing = Pacing(
+        self.throttle = Throttle(
             max_concurrency=places,
             max_pause=max_pause,
             limiter=limiter,
@@ -90,7 +90,7 @@ class Gate:
         self._ways_out[name] = asyncio.Event()
 
         async def pass_through():
-            async with self.pacing.turn(operation, deadline=deadline):
+            async with self.throttle.turn(operation, deadline=deadline):
                 self.entered.append((name, self.clock.now - 1000.0))
                 self.inside.add(name)
                 try:
@@ -159,7 +159,7 @@ async def all_end(*tasks):
 @pytest.mark.asyncio
 async def test_an_open_gate_costs_no_turn_of_the_loop():
     """Nearly every call finds nothing to wait for, and then nothing is waited for."""
-    turn = Pacing(max_concurrency=1, max_pause=60.0).turn("get_account", deadline=NEVER_LATE)
+    turn = Throttle(max_concurrency=1, max_pause=60.0).turn("get_account", deadline=NEVER_LATE)
     with pytest.raises(StopIteration):
         turn.__aenter__().send(None)
 
@@ -185,7 +185,7 @@ async def test_a_place_comes_back_however_the_exchange_ends(error):
     for paused in (False, True):
         gate = Gate(places=1)
         if paused:
-            gate.pacing.pause(0.0)
+            gate.throttle.pause(0.0)
 
         def ends(error=error):
             if error is not None:
@@ -207,7 +207,7 @@ async def test_a_place_comes_back_however_the_exchange_ends(error):
 async def test_a_pause_holds_all_calls():
     """Limits are shared by all tasks of a client, so all of them wait."""
     gate = Gate()
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call("a", "get_account"), gate.call("b", "transfer_credit")]
     await gate.clock.advance(29.9)
     assert [] == gate.entered
@@ -224,7 +224,7 @@ async def test_a_pause_holds_all_calls():
 async def test_after_a_pause_one_goes_first_and_the_others_follow_spread():
     """One call finds out whether the API takes calls again; a crowd would find out together."""
     gate = Gate()
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call(name) for name in "abcdef"]
     await gate.clock.advance(50.0)
     assert [("a", 30.0)] == gate.entered
@@ -243,7 +243,7 @@ async def test_after_a_pause_one_goes_first_and_the_others_follow_spread():
 async def test_the_first_call_after_a_pause_goes_first_though_it_never_waited():
     """Whoever got the 429 waits elsewhere and comes back when the pause is over."""
     gate = Gate()
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     await gate.clock.advance(31.0)
     calls = [gate.call(name) for name in "ab"]
     await gate.clock.advance(5.0)
@@ -262,8 +262,8 @@ async def test_the_first_call_after_a_pause_goes_first_though_it_never_waited():
 async def test_a_first_call_that_meets_another_429_makes_all_wait_again():
     """And after that pause again one goes first."""
     gate = Gate()
-    gate.pacing.pause(30.0)
-    first = gate.call("a", during=lambda: gate.pacing.pause(40.0))
+    gate.throttle.pause(30.0)
+    first = gate.call("a", during=lambda: gate.throttle.pause(40.0))
     others = [gate.call(name) for name in "bc"]
     await gate.clock.advance(30.0)
     await gate.let_out("a")
@@ -283,11 +283,11 @@ async def test_a_pause_that_begins_while_calls_follow_spread_holds_them_too():
     """Nobody slips through between two pauses, not even into the limiter."""
     limiter = Limiter()
     gate = Gate(limiter=limiter)
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call(name) for name in "abc"]
     await gate.clock.advance(30.0)
     await gate.let_out("a")
-    gate.pacing.pause(20.0)
+    gate.throttle.pause(20.0)
     await gate.clock.advance(19.9)
     assert (["a"], 1) == (gate.names, limiter.entered)
     await gate.clock.advance(5.0)
@@ -302,7 +302,7 @@ async def test_a_first_call_that_never_went_leaves_it_to_another_to_go_first():
     """Nothing is known yet, so the others must not all go."""
     limiter = Limiter(on_enter=asyncio.Event().wait)
     gate = Gate(limiter=limiter)
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call(name) for name in "abc"]
     await gate.clock.advance(30.0)
     calls[0].cancel()
@@ -319,7 +319,7 @@ async def test_a_first_call_that_never_went_leaves_it_to_another_to_go_first():
 async def test_a_first_call_that_failed_holds_nobody_up():
     """A server in trouble would otherwise see the calls one by one, each after a time-out."""
     gate = Gate()
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call(name) for name in "abc"]
     await gate.clock.advance(30.0)
     calls[0].cancel()
@@ -333,8 +333,8 @@ async def test_a_first_call_that_failed_holds_nobody_up():
 async def test_a_pause_is_capped_whatever_a_server_asks():
     """A server must not be able to stop a client for a day."""
     gate = Gate(max_pause=60.0)
-    gate.pacing.pause(86_400.0)
-    gate.pacing.hold("get_account", 86_400.0)
+    gate.throttle.pause(86_400.0)
+    gate.throttle.hold("get_account", 86_400.0)
     call = gate.call("a")
     await gate.clock.advance(86_400.0)
     await gate.let_out("a")
@@ -346,8 +346,8 @@ async def test_a_pause_is_capped_whatever_a_server_asks():
 async def test_a_shorter_pause_does_not_end_a_longer_one():
     """Each 429 is believed until the time that it named."""
     gate = Gate()
-    gate.pacing.pause(30.0)
-    gate.pacing.pause(1.0)
+    gate.throttle.pause(30.0)
+    gate.throttle.pause(1.0)
     call = gate.call("a")
     await gate.clock.advance(100.0)
     await gate.let_out("a")
@@ -363,9 +363,9 @@ async def test_a_pause_longer_than_the_deadline_raises_at_once(shared):
     busy = gate.call("busy")
     await a_few_turns()
     if shared:
-        gate.pacing.pause(30.0)
+        gate.throttle.pause(30.0)
     else:
-        gate.pacing.hold("get_account", 30.0)
+        gate.throttle.hold("get_account", 30.0)
     call = gate.call("a", deadline=1029.9)
     await a_few_turns()
     assert call.done()
@@ -385,11 +385,11 @@ async def test_a_pause_longer_than_the_deadline_raises_at_once(shared):
 async def test_a_pause_that_grows_beyond_the_deadline_raises_then():
     """The deadline is asked again each time there is more to wait; its last moment counts."""
     gate = Gate(places=1)
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     call = gate.call("a", deadline=1030.0)
     await gate.clock.advance(10.0)
     assert not call.done()
-    gate.pacing.pause(20.1)
+    gate.throttle.pause(20.1)
     await gate.clock.advance(20.0)
     with pytest.raises(APITimeoutError, match="to wait 0 s more"):
         await call
@@ -404,10 +404,10 @@ async def test_a_pause_that_grows_beyond_the_deadline_raises_then():
 async def test_the_clock_is_the_loop_s_own():
     """Deadlines are the loop's time, so pauses are too, whatever clock a loop has."""
     loop = asyncio.get_running_loop()
-    pacing = Pacing(max_concurrency=1, max_pause=60.0)
+    throttle = Throttle(max_concurrency=1, max_pause=60.0)
     began = loop.time()
-    pacing.pause(0.003)
-    async with pacing.turn("get_account", deadline=began + 1.0):
+    throttle.pause(0.003)
+    async with throttle.turn("get_account", deadline=began + 1.0):
         assert loop.time() >= began + 0.003
 
 
@@ -418,7 +418,7 @@ async def test_the_clock_is_the_loop_s_own():
 async def test_a_hold_stops_one_operation_until_its_reset():
     """Limits look to be per endpoint: the others go on, though they have one place for all."""
     gate = Gate(places=1)
-    gate.pacing.hold("list_accounts", 30.0)
+    gate.throttle.hold("list_accounts", 30.0)
     held = [gate.call(name, "list_accounts") for name in "ab"]
     free = gate.call("c", "get_account")
     await a_few_turns()
@@ -436,7 +436,7 @@ async def test_a_hold_stops_one_operation_until_its_reset():
 async def test_a_hold_that_has_ended_costs_the_other_operations_nothing():
     """Going first after a pause is for the shared pause alone."""
     gate = Gate()
-    gate.pacing.hold("list_accounts", 30.0)
+    gate.throttle.hold("list_accounts", 30.0)
     calls = [gate.call(name, "list_accounts") for name in "ab"]
     await gate.clock.advance(30.0)
     calls.append(gate.call("c", "get_account"))
@@ -454,7 +454,7 @@ async def test_a_hold_that_begins_in_the_queue_gives_the_place_to_another():
     await a_few_turns()
     calls = [gate.call("a", "list_accounts"), gate.call("b", "get_account")]
     await a_few_turns()
-    gate.pacing.hold("list_accounts", 30.0)
+    gate.throttle.hold("list_accounts", 30.0)
     await gate.let_out("busy")
     assert ["busy", "b"] == gate.names
     await gate.let_out("b")
@@ -468,8 +468,8 @@ async def test_a_hold_that_begins_in_the_queue_gives_the_place_to_another():
 async def test_the_newest_word_on_a_hold_counts():
     """A later answer knows the window better than an earlier one."""
     gate = Gate()
-    gate.pacing.hold("get_account", 30.0)
-    gate.pacing.hold("get_account", 5.0)
+    gate.throttle.hold("get_account", 30.0)
+    gate.throttle.hold("get_account", 5.0)
     call = gate.call("a")
     await gate.clock.advance(5.0)
     await gate.let_out("a")
@@ -501,7 +501,7 @@ async def test_a_limiter_is_not_entered_before_there_is_a_place_and_no_pause():
     calls = [gate.call(name) for name in "ab"]
     await a_few_turns()
     assert 1 == limiter.entered
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     await gate.let_out("a")
     await gate.clock.advance(29.9)
     assert 1 == limiter.entered
@@ -519,7 +519,7 @@ async def test_a_pause_that_begins_in_the_limiter_holds_the_call_there():
     gate = Gate(limiter=limiter)
     call = gate.call("a")
     await a_few_turns()
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     ready.set()
     await gate.clock.advance(29.9)
     assert ([], 1) == (gate.entered, limiter.inside)
@@ -534,10 +534,10 @@ async def test_whoever_goes_first_is_not_held_up_by_itself_after_the_limiter():
     """A second pause may begin while it waits there; it still goes first."""
     ready = asyncio.Event()
     gate = Gate(limiter=Limiter(on_enter=ready.wait))
-    gate.pacing.pause(30.0)
+    gate.throttle.pause(30.0)
     calls = [gate.call(name) for name in "ab"]
     await gate.clock.advance(30.0)
-    gate.pacing.pause(20.0)
+    gate.throttle.pause(20.0)
     ready.set()
     await gate.clock.advance(20.0)
     assert [("a", 50.0)] == gate.entered
@@ -619,9 +619,9 @@ def _story(dice):
 async def _something_happens(dice, gate, calls):
     match dice.randrange(6):
         case 0:
-            gate.pacing.pause(dice.random() * 3)
+            gate.throttle.pause(dice.random() * 3)
         case 1:
-            gate.pacing.hold("list_accounts", dice.random() * 3)
+            gate.throttle.hold("list_accounts", dice.random() * 3)
         case 2:
             await gate.clock.advance(dice.random())
         case 3:
@@ -844,7 +844,7 @@ async def test_a_429_is_heard_before_those_who_wait_for_it_go_on(monkeypatch):
     """Also on a journaled transfer, whose settling takes its time after the exchange."""
     heard = []
     journal, sandbox = MemoryJournal(), Sandbox()
-    monkeypatch.setattr(Pacing, "pause", lambda self, seconds: heard.append("pause"))
+    monkeypatch.setattr(Throttle, "pause", lambda self, seconds: heard.append("pause"))
 
     async def settles():
         heard.append("settle")

@@ -174,6 +174,6 @@ def test_hushed_errors_show_no_secret_of_the_call():
     secret = "canary-7f3a9c"
     error = httpx.LocalProtocolError(f"illegal header value Basic {secret}")
     error.__cause__ = ValueError(f"no {secret}", 7)
-    exceptions.hush(error, (secret,))
+    exceptions.redact_exception(error, (secret,))
     assert ("illegal header value **********",) == error.args
     assert ("no **********", 7) == error.__cause__.args

@@ -32,13 +32,13 @@ def text_of(value):
 )
 def test_telling_names(name):
     """What stands under these is a secret, however it is spelled."""
-    assert redaction.tells_a_secret(name)
+    assert redaction.is_sensitive_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "key", "user_id", "pass", "author", "a" * 99, "api key"])
 def test_names_that_tell_nothing(name):
     """What stands under these is shown."""
-    assert not redaction.tells_a_secret(name)
+    assert not redaction.is_sensitive_name(name)
 
 
 # --- conceal
@@ -66,7 +66,7 @@ def test_values_under_telling_names_are_concealed_at_any_depth():
         ],
         "password": {"old": Secret(CANARY), "set": True, "gone": None},
     }
-    concealed = redaction.conceal(raw)
+    concealed = redaction.wrap_secrets(raw)
     assert expected == concealed
     assert CANARY not in text_of(concealed)
 
@@ -74,7 +74,7 @@ def test_values_under_telling_names_are_concealed_at_any_depth():
 def test_concealed_secrets_stay_the_same():
     """A value that is a Secret already is not wrapped twice."""
     secret = Secret(CANARY)
-    assert redaction.conceal({"token": secret})["token"] is secret
+    assert redaction.wrap_secrets({"token": secret})["token"] is secret
 
 
 def nested(depth, wrap, innermost):
@@ -89,7 +89,7 @@ def nested(depth, wrap, innermost):
 def test_what_nests_too_deeply_becomes_none(wrap, depth, kept):
     """An unknown field that nests without end costs itself, not the account."""
     expected = nested(depth, wrap, "x") if kept else nested(64, wrap, None)
-    assert {"odd": expected} == redaction.conceal({"odd": nested(depth, wrap, "x")})
+    assert {"odd": expected} == redaction.wrap_secrets({"odd": nested(depth, wrap, "x")})
 
 
 @given(fields=st.dictionaries(names, json_values, max_size=4), secret=canaries, data=st.data())
@@ -98,8 +98,8 @@ def test_no_concealed_field_shows_a_canary(fields, secret, data):
     assume(secret not in text_of(fields))
     hidden = data.draw(st.sampled_from([secret, [secret], {"x": secret}, {"x": [{"y": secret}]}]))
     fields[data.draw(telling_names)] = hidden
-    assert secret not in text_of(redaction.conceal(fields))
-    assert secret not in text_of(redaction.conceal({"data": [fields]}))
+    assert secret not in text_of(redaction.wrap_secrets(fields))
+    assert secret not in text_of(redaction.wrap_secrets({"data": [fields]}))
 
 
 # --- hide

@@ -20,7 +20,7 @@ from bench.measure import (
 )
 from bench.server import Address
 from clicksend_reseller import Account, AsyncResellerClient
-from clicksend_reseller._calls.state import Call
+from clicksend_reseller._calls.state import CallState
 from clicksend_reseller._wire import operations
 
 HTTPX = "`httpx.AsyncClient.get` and `json.loads`"
@@ -109,7 +109,7 @@ async def _retry_policy(effort: Effort) -> list[Figure]:
         "someone", "key", transport=httpx.MockTransport(_refuse)
     ) as client:
         calls, tried = client._calls, 100 * effort.calls
-        call: Call[Account] = Call(
+        call: CallState[Account] = CallState(
             operation=operations.get_account(1), guard=None, began=0.0, ends_at=0.0
         )
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from clicksend_reseller.cli.options import Everywhere
-from clicksend_reseller.cli.session.target import find_place
+from clicksend_reseller.cli.options import GlobalOptions
+from clicksend_reseller.cli.session.target import find_target
 from support.command_line import Home
 
 
@@ -26,7 +26,7 @@ def test_whatever_may_be_live_has_one_journal(monkeypatch, tmp_path, base_url, n
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("CLICKSEND_BASE_URL", base_url)
     monkeypatch.delenv("CLICKSEND_JOURNAL", raising=False)
-    assert tmp_path / "clicksend-reseller" / name == find_place(Everywhere()).journal_file
+    assert tmp_path / "clicksend-reseller" / name == find_target(GlobalOptions()).journal_file
 
 
 def test_two_names_of_one_api_do_not_pay_a_batch_twice(live, served):

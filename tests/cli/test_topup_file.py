@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from clicksend_reseller import Transfer
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
 from support.heavy import rounds
 
@@ -27,7 +27,7 @@ def read(tmp_path):
 
 def refused(read, content, batch="june"):
     """Read a file that must be refused; give its message."""
-    with pytest.raises(EndedError) as caught:
+    with pytest.raises(CommandError) as caught:
         read(content, batch)
     assert Status.USAGE == caught.value.status
     return caught.value.message
@@ -189,7 +189,7 @@ def test_a_plan_is_what_a_file_says(tmp_path):
     path = tmp_path / "plan.csv"
     write_plan(path, rows)
     assert [r.transfer for r in rows] == [r.transfer for r in read_file(path, None)]
-    with pytest.raises(EndedError, match="is there already"):
+    with pytest.raises(CommandError, match="is there already"):
         write_plan(path, rows)
 
 

@@ -15,8 +15,8 @@ from clicksend_reseller import (
     OutcomeUnknownError,
     ResellerError,
 )
-from clicksend_reseller.cli.exit_status import EndedError, Status, status_of, worst
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.exit_status import CommandError, Status, status_of, worst
+from clicksend_reseller.cli.options import GlobalOptions
 from clicksend_reseller.cli.output.console import Steps
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.output import Output
@@ -38,13 +38,13 @@ _STATUSES = {
 }
 
 
-def create_from(everywhere: Everywhere, path: Path, results_path: Path | None) -> Status:
+def create_from(everywhere: GlobalOptions, path: Path, results_path: Path | None) -> Status:
     """Create the accounts of a file."""
     rows = _checked(path)
     output = Output(everywhere, COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         if session.place.in_process and results_path is not None:
-            session.voice.note("a rehearsal: --results is neither read nor written")
+            session.console.note("a rehearsal: --results is neither read nor written")
             results_path = None
         with contextlib.closing(Results(results_path, session.place.base_url)) as results:
             return _created(session, output, results, rows)
@@ -57,21 +57,21 @@ def _created(
     found = session.run(_looked_up(session, left, results))
     with (
         session.interrupts() as interrupts,
-        session.voice.counting("accounts", len(left), with_bar=output.is_still) as steps,
+        session.console.counting("accounts", len(left), with_bar=output.is_still) as steps,
     ):
         made = _Making(session, results, output, steps)
         session.run(made.all(left, found, interrupts))
     output.end()
     _tell(session, made.ended, len(left), len(rows) - len(left))
     if made.fault is not None:
-        session.voice.error(made.fault.message)
+        session.console.error(made.fault.message)
     status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
     if interrupts.once.is_set():
         status = worst([status, Status.INTERRUPTED])
     elif len(made.ended) < len(left):
         status = worst([status, Status.PARTLY])
     if made.is_cut:
-        raise EndedError(status, at_once=True)
+        raise CommandError(status, at_once=True)
     return status
 
 
@@ -87,7 +87,7 @@ class _Making:
     def __init__(self, session: Session, results: Results, output: Output, steps: Steps) -> None:
         self.ended: list[Result] = []
         self.is_cut = False
-        self.fault: EndedError | None = None
+        self.fault: CommandError | None = None
         self._session = session
         self._results = results
         self._output = output
@@ -130,7 +130,7 @@ class _Making:
             account = await self._session.patiently(create, interrupts)
         except ResellerError as error:
             return _result(name, error)
-        except EndedError as end:
+        except CommandError as end:
             return Result(username=name, result="not sent", reason=end.message, stops=True)
         if account is None:
             self.is_cut = True
@@ -154,7 +154,7 @@ class _Making:
     def _is_written(self, result: Result) -> bool:
         try:
             self._results.write(result)
-        except EndedError as fault:
+        except CommandError as fault:
             self.fault = self.fault or fault
             return False
         return True
@@ -216,7 +216,7 @@ def _checked(path: Path) -> list[AccountFields]:
             faults.add(line, str(exc))
     faults.refuse()
     if not rows:
-        raise EndedError(Status.DONE, f"{path} has no rows: nothing to do")
+        raise CommandError(Status.DONE, f"{path} has no rows: nothing to do")
     return rows
 
 
@@ -231,8 +231,8 @@ def _tell(session: Session, ended: list[Result], wanted: int, done: int) -> None
         words.append(f"{left} not tried")
     if done:
         words.append(f"{done} had been created already")
-    session.voice.note(", ".join(words) or "nothing to do")
+    session.console.note(", ".join(words) or "nothing to do")
     if counts.get("unknown"):
-        session.voice.warn(
+        session.console.warn(
             "unknown ones may have been created: the same command with --results looks them up"
         )

@@ -10,8 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller import Account
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import USUAL, Everywhere, Whole, whole
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, whole
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output, replaced, suited
 from clicksend_reseller.cli.output.records import (
@@ -42,7 +42,7 @@ def list_(
     *,
     low: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
     limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """List the client accounts.
 
@@ -52,7 +52,7 @@ def list_(
         everywhere: the options of every command.
     """
     if low is not None and not low.is_finite():
-        raise EndedError(Status.USAGE, f"--low must be an amount, not {low}")
+        raise CommandError(Status.USAGE, f"--low must be an amount, not {low}")
     return _listed(everywhere, lambda account: low is None or account.balance < low, limit)
 
 
@@ -60,7 +60,7 @@ def find(
     text: str,
     /,
     *,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Find client accounts.
 
@@ -78,7 +78,7 @@ def get(
     client_user_id: Whole,
     /,
     *,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Show one client account.
 
@@ -95,7 +95,7 @@ def get(
 
 def balance(
     *,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Show the reseller's own credit.
 
@@ -112,7 +112,7 @@ def balance(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Write all client accounts, with all columns, as they come.
 
@@ -131,15 +131,15 @@ def export(
         return _walked(everywhere, output, record=exported_record)
 
 
-def _listed(everywhere: Everywhere, wanted: Wanted, limit: int | None) -> Status:
+def _listed(everywhere: GlobalOptions, wanted: Wanted, limit: int | None) -> Status:
     if limit is not None and limit < 1:
-        raise EndedError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
+        raise CommandError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
     return _walked(everywhere, output, wanted, limit)
 
 
 def _walked(
-    everywhere: Everywhere,
+    everywhere: GlobalOptions,
     output: Output,
     wanted: Wanted = lambda _: True,
     limit: int | None = None,
@@ -151,7 +151,7 @@ def _walked(
         output.end()
         if complete:
             return Status.DONE
-        session.voice.warn(
+        session.console.warn(
             "the list moved while it was read, so an account may be missing: run it again"
         )
         return Status.PARTLY
@@ -166,7 +166,7 @@ async def _walk(
 ) -> bool:
     rows = 0
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
-        with session.voice.counting("accounts read", with_bar=output.is_still) as steps:
+        with session.console.counting("accounts read", with_bar=output.is_still) as steps:
             async for account in walk:
                 steps.step()
                 if wanted(account):

@@ -10,8 +10,8 @@ from cyclopts import Group, Parameter
 
 from clicksend_reseller import Account, AccountFields, Secret
 from clicksend_reseller.cli.commands.account_files import create_from
-from clicksend_reseller.cli.exit_status import EndedError, Status, worst
-from clicksend_reseller.cli.options import USUAL, Everywhere, Whole
+from clicksend_reseller.cli.exit_status import CommandError, Status, worst
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import (
     ACCOUNT_COLUMNS,
@@ -57,7 +57,7 @@ def create(
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
     results: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Create a client account from options, or one for each row of a file.
 
@@ -73,13 +73,13 @@ def create(
     """
     if from_ is not None:
         if fields.given or password_stdin:
-            raise EndedError(Status.USAGE, "--from brings all fields: give no others beside it")
+            raise CommandError(Status.USAGE, "--from brings all fields: give no others beside it")
         return create_from(everywhere, from_, results)
     if results is not None:
-        raise EndedError(Status.USAGE, "--results belongs to --from")
+        raise CommandError(Status.USAGE, "--results belongs to --from")
     if missing := [name for name in _names() if name not in fields.given]:
         options = " ".join(f"--{name.replace('_', '-')}" for name in missing)
-        raise EndedError(Status.USAGE, f"a new account needs {options}, or --from FILE.csv")
+        raise CommandError(Status.USAGE, f"a new account needs {options}, or --from FILE.csv")
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         client = session.client
@@ -95,7 +95,7 @@ def update(
     *,
     fields: Fields = Fields(),
     password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Change a client account. Every update sets the client's password again.
 
@@ -111,12 +111,12 @@ def update(
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         account = session.run(session.client.get_account(client_user_id))
-        session.voice.note("every update sets the client's password again: to what you give now")
+        session.console.note("every update sets the client's password again: to what you give now")
         password = _password(session, account.username, from_stdin=password_stdin)
         try:
             wanted = AccountFields.from_account(account, password=password, **fields.given)
         except ValueError as exc:
-            raise EndedError(Status.USAGE, str(exc)) from None
+            raise CommandError(Status.USAGE, str(exc)) from None
         changed, status = session.write(session.client.update_account(client_user_id, wanted))
     return _shown(output, changed, status)
 
@@ -126,7 +126,7 @@ def _names() -> list[str]:
 
 
 def _password(session: Session, username: str, *, from_stdin: bool) -> Secret:
-    return read_password(session.voice, from_stdin=from_stdin, whose=username)
+    return read_password(session.console, from_stdin=from_stdin, whose=username)
 
 
 def _shown(output: Output, account: Account, status: Status) -> Status:

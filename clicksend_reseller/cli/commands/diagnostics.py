@@ -20,7 +20,7 @@ from clicksend_reseller import (
     __version__,
 )
 from clicksend_reseller.cli.commands.probe import Wire, look_at
-from clicksend_reseller.cli.exit_status import EndedError
+from clicksend_reseller.cli.exit_status import CommandError
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.session.session import Session
 
@@ -191,7 +191,7 @@ async def _list(session: Session) -> Finding:
 async def _asked(check: str, read: Callable[[], Awaitable[str]]) -> Finding:
     try:
         return _ok(check, await read())
-    except EndedError as end:
+    except CommandError as end:
         return _fail(check, end.message, "set the credentials first", credentials=True)
     except AuthenticationError as error:
         remedy = "check CLICKSEND_USERNAME and CLICKSEND_API_KEY: one does not fit the other"
@@ -244,7 +244,7 @@ async def _unresolved(session: Session) -> Finding:
         count = 0
         async for _ in session.journal.unresolved(older_than=0.0):
             count += 1
-    except (EndedError, ResellerError) as exc:
+    except (CommandError, ResellerError) as exc:
         return _fail("unresolved", str(exc), "name another journal, or repair this one")
     if count:
         remedy = "journal list --unresolved, then journal reconcile"

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from clicksend_reseller.cli.commands.diagnostics import Finding, all_checks
 from clicksend_reseller.cli.exit_status import Status, worst
-from clicksend_reseller.cli.options import USUAL, Everywhere
+from clicksend_reseller.cli.options import USUAL, GlobalOptions
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.session.session import Session
@@ -23,7 +23,7 @@ _COLUMNS = ("check", "result", "found", "remedy")
 def doctor(
     *,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Check the set-up, from settings to credit. It moves nothing and changes nothing.
 

@@ -11,8 +11,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry, TransferState
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import USUAL, Everywhere, whole
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, whole
 from clicksend_reseller.cli.output.output import Output, replaced, suited
 from clicksend_reseller.cli.output.records import (
     ENTRY_COLUMNS,
@@ -33,7 +33,7 @@ def list_(
     unresolved: _Flag = False,
     state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
     client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """List what is on record, oldest first, each round a row.
 
@@ -60,7 +60,7 @@ def list_(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Write all that is on record, with all columns.
 
@@ -84,7 +84,7 @@ def show(
     key: str,
     /,
     *,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Show all rounds of one key.
 
@@ -108,7 +108,7 @@ def resolve(
     applied: _Flag = False,
     not_applied: _Flag = False,
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Write down what you found out about a transfer. Nothing is sent.
 
@@ -121,7 +121,7 @@ def resolve(
         everywhere: the options of every command.
     """
     if applied == not_applied:
-        raise EndedError(Status.USAGE, "say --applied or --not-applied")
+        raise CommandError(Status.USAGE, "say --applied or --not-applied")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         found(session, key)
@@ -136,7 +136,7 @@ def renew(
     *,
     note: Annotated[str, Parameter(metavar="TEXT")] = "renewed from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
 
@@ -154,7 +154,7 @@ def renew(
         output.one(entry_record(entry))
         words = (str(entry.client_user_id), str(entry.amount), entry.currency, "--key", key)
         paying = command(everywhere, "transfer", *words)
-        session.voice.note(f"to pay it: {paying}, or its batch again")
+        session.console.note(f"to pay it: {paying}, or its batch again")
     return Status.DONE
 
 
@@ -163,7 +163,7 @@ def hold(
     before: Annotated[str, Parameter(metavar="TIME")],
     note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Stop what was intended before a time: it becomes unknown. Run it after restoring a backup.
 
@@ -178,12 +178,12 @@ def hold(
     moment = _moment(before)
     with Session(everywhere) as session:
         if not session.has_journal:
-            raise EndedError(Status.FAILED, f"there is no journal {session.place.journal_shown}")
+            raise CommandError(Status.FAILED, f"there is no journal {session.place.journal_shown}")
         count = session.run(session.journal.hold(moment, by=_who(by), note=note))
-        session.voice.note(
+        session.console.note(
             f"{count} stopped: see {command(everywhere, 'journal', 'list', '--unresolved')}"
         )
-        session.voice.warn(
+        session.console.warn(
             "what was begun after the backup is not on record: compare with the dashboard before "
             "you go on, and until then run no list and renew nothing from after the backup"
         )
@@ -191,7 +191,7 @@ def hold(
 
 
 def _written(
-    everywhere: Everywhere,
+    everywhere: GlobalOptions,
     output: Output,
     wanted: Entries,
     keeps: Callable[[JournalEntry], bool] = lambda _: True,
@@ -217,7 +217,7 @@ def found(session: Session, key: str) -> JournalEntry:
     entry = session.run(session.journal.get(key)) if session.has_journal else None
     if entry is None:
         where = session.place.journal_shown
-        raise EndedError(Status.FAILED, f"the key {key!r} is not on record in {where}")
+        raise CommandError(Status.FAILED, f"the key {key!r} is not on record in {where}")
     return entry
 
 
@@ -229,7 +229,7 @@ def _moment(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE,
             f"--before is now, or a time with its zone, such as 2026-11-24T10:00Z, not {text!r}",
         )
@@ -242,4 +242,4 @@ def _who(by: str | None) -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise EndedError(Status.USAGE, "nobody is logged in here: say who with --by") from None
+        raise CommandError(Status.USAGE, "nobody is logged in here: say who with --by") from None

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry
 from clicksend_reseller.cli.commands.journal import found
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import USUAL, Everywhere
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import USUAL, GlobalOptions
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RECONCILED_COLUMNS, reconciled_record
@@ -34,7 +34,7 @@ def reconcile(
     same_currency: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     max_spend: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
     quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
-    everywhere: Everywhere = USUAL,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Look whether a transfer of unknown outcome arrived: a verdict, by balances and assumptions.
 
@@ -51,9 +51,9 @@ def reconcile(
         everywhere: the options of every command.
     """
     if (key is None) == (not all_):
-        raise EndedError(Status.USAGE, "say KEY or --all")
+        raise CommandError(Status.USAGE, "say KEY or --all")
     if all_ and before is not None:
-        raise EndedError(Status.USAGE, "--before is one client's balance: say it with a KEY")
+        raise CommandError(Status.USAGE, "--before is one client's balance: say it with a KEY")
     try:
         assume = Assumptions(
             exclusive=exclusive,
@@ -62,7 +62,7 @@ def reconcile(
             quiet_for=quiet_for,
         )
     except ValueError as exc:
-        raise EndedError(Status.USAGE, str(exc)) from None
+        raise CommandError(Status.USAGE, str(exc)) from None
     output = Output(everywhere, RECONCILED_COLUMNS)
     with Session(everywhere, journaled=True) as session:
         entries = session.run(_unresolved(session)) if key is None else [found(session, key)]
@@ -96,14 +96,14 @@ async def _judged(
     try:
         return await reconcile_transfer(session.client, entry, assume, before=before)
     except ValueError as exc:
-        raise EndedError(Status.FAILED, printable(str(exc))) from None
+        raise CommandError(Status.FAILED, printable(str(exc))) from None
 
 
 def _say_what_follows(session: Session, verdicts: list[Reconciliation]) -> None:
     if not verdicts:
-        session.voice.note("nothing is unresolved")
+        session.console.note("nothing is unresolved")
     for each in verdicts:
         if each.verdict is not Verdict.INCONCLUSIVE and each.idempotency_key:
             option = f"--{each.verdict.value.replace('_', '-')}"
             words = ("journal", "resolve", each.idempotency_key, option, "--note", each.reasons[-1])
-            session.voice.note(f"if you agree: {command(session.options, *words)}")
+            session.console.note(f"if you agree: {command(session.options, *words)}")

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from clicksend_reseller.cli.exit_status import EndedError, Status, worst
-from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving
-from clicksend_reseller.cli.output.console import Voice, printable
+from clicksend_reseller.cli.exit_status import CommandError, Status, worst
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions
+from clicksend_reseller.cli.output.console import CommandConsole, printable
 from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
 from clicksend_reseller.cli.payments.policy import Policy, Proposal, propose
@@ -33,8 +33,8 @@ def top_up(
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
     renew_rejected: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = ASKED_FIRST,
-    everywhere: Everywhere = USUAL,
+    moving: PaymentOptions = ASKED_FIRST,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Pay many clients, each key once: from a file, or those with --below.
 
@@ -54,7 +54,9 @@ def top_up(
     name = None if batch is None else checked_batch(batch)
     if from_ is not None:
         if any(other is not None for other in (below, to, currency, plan)):
-            raise EndedError(Status.USAGE, "--from says all: leave out --below, --to and the rest")
+            raise CommandError(
+                Status.USAGE, "--from says all: leave out --below, --to and the rest"
+            )
         check_moving(moving)
         rows = read_file(from_, name)
         return _paid(rows, everywhere, moving, renew_rejected=renew_rejected)
@@ -63,7 +65,7 @@ def top_up(
         check_moving(moving)
     with Session(everywhere, journaled=True) as session:
         proposal = session.run(propose(session, policy))
-        _tell(session.voice, proposal)
+        _tell(session.console, proposal)
         if plan is not None:
             return _written(session, plan, proposal)
         status = pay(
@@ -78,7 +80,7 @@ def top_up(
 
 
 def _paid(
-    rows: Sequence[Row], everywhere: Everywhere, moving: Moving, *, renew_rejected: bool
+    rows: Sequence[Row], everywhere: GlobalOptions, moving: PaymentOptions, *, renew_rejected: bool
 ) -> Status:
     with Session(everywhere, journaled=True) as session:
         session.make_up([row.transfer for row in rows])
@@ -91,31 +93,31 @@ def _policy(
     below: Decimal | None, to: Decimal | None, batch: str | None, currency: str | None
 ) -> Policy:
     if below is None or to is None or batch is None:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE, "say --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
         )
     if not below.is_finite() or not to.is_finite() or to < below:
-        raise EndedError(Status.USAGE, f"--to must be at least --below, not {to} and {below}")
+        raise CommandError(Status.USAGE, f"--to must be at least --below, not {to} and {below}")
     if currency is not None and (fault := fault_of_currency(currency)):
-        raise EndedError(Status.USAGE, f"--{fault}, not {currency!r}")
+        raise CommandError(Status.USAGE, f"--{fault}, not {currency!r}")
     return Policy(below=below, to=to, batch=batch, currency=currency)
 
 
-def _tell(voice: Voice, proposal: Proposal) -> None:
+def _tell(console: CommandConsole, proposal: Proposal) -> None:
     for account, why in proposal.skipped[:_SKIPPED]:
-        voice.note(printable(f"skipped {account.user_id} {account.username}: {why}"))
+        console.note(printable(f"skipped {account.user_id} {account.username}: {why}"))
     if (more := len(proposal.skipped) - _SKIPPED) > 0:
-        voice.note(f"skipped {more} more")
+        console.note(f"skipped {more} more")
     if not proposal.is_complete:
-        voice.warn("the list moved while it was read, so a client may be missing: run it again")
+        console.warn("the list moved while it was read, so a client may be missing: run it again")
 
 
 def _written(session: Session, path: Path, proposal: Proposal) -> Status:
     found = session.run(planned(session, proposal.rows, renew_rejected=False))
     write_plan(path, found.due)
     if found.unknown:
-        session.voice.warn(f"{found.unknown} rows of the batch have no known outcome: look first")
-    session.voice.note(f"{len(found.due)} rows planned in {path}, nothing was sent")
+        session.console.warn(f"{found.unknown} rows of the batch have no known outcome: look first")
+    session.console.note(f"{len(found.due)} rows planned in {path}, nothing was sent")
     paying = command(session.options, "top-up", "--from", str(path))
-    session.voice.note(f"to pay them: {paying}")
+    session.console.note(f"to pay them: {paying}")
     return worst([found.status, Status.DONE if proposal.is_complete else Status.PARTLY])

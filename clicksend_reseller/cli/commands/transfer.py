@@ -21,8 +21,8 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
-from clicksend_reseller.cli.exit_status import EndedError, Status, status_of, worst
-from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, Everywhere, Moving, Whole
+from clicksend_reseller.cli.exit_status import CommandError, Status, status_of, worst
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, Whole
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
@@ -42,8 +42,8 @@ def transfer(
     *,
     key: Annotated[str | None, Parameter(metavar="K")] = None,
     allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    moving: Moving = ASKED_FIRST,
-    everywhere: Everywhere = USUAL,
+    moving: PaymentOptions = ASKED_FIRST,
+    everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Move credit to a client, once.
 
@@ -75,7 +75,7 @@ def transfer(
         is_new = entry is None or entry.state is TransferState.INTENDED
         is_new = is_new and _confirmed(session, wanted, entry, moving)
         if moving.dry_run:
-            session.voice.note("a dry run: nothing was sent")
+            session.console.note("a dry run: nothing was sent")
             return Status.DONE
         if key is None:
             _say_key(session, wanted)
@@ -88,7 +88,7 @@ def _minted() -> str:
     return f"cli-{uuid.uuid4().hex[:12]}"
 
 
-def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
+def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) -> None:
     fault = fault_of_currency(wanted.currency)
     if fault:
         fault = f"{fault}, not {wanted.currency!r}"
@@ -99,15 +99,15 @@ def _check(wanted: Transfer, moving: Moving, *, allow_negative: bool) -> None:
     elif wanted.amount < 0 and not allow_negative:
         fault = "a negative amount takes credit back: say --allow-negative if that is meant"
     if fault:
-        raise EndedError(Status.USAGE, f"{fault}; nothing was sent")
+        raise CommandError(Status.USAGE, f"{fault}; nothing was sent")
     most = moving.max_total
     if most is not None and abs(wanted.amount) > most:
         fault = f"{wanted.amount} is more than --max-total {most}"
-        raise EndedError(Status.FAILED, f"{fault}; nothing was sent")
+        raise CommandError(Status.FAILED, f"{fault}; nothing was sent")
 
 
 def _confirmed(
-    session: Session, wanted: Transfer, entry: JournalEntry | None, moving: Moving
+    session: Session, wanted: Transfer, entry: JournalEntry | None, moving: PaymentOptions
 ) -> bool:
     if entry is not None and not is_for(entry, wanted, session.client.realm):
         return False  # the journal refuses it by itself
@@ -115,7 +115,7 @@ def _confirmed(
     seen = session.run(twins(session.journal, [wanted], session.client.realm))
     _show(session, wanted, account, seen)
     if not moving.yes and not moving.dry_run:
-        session.voice.confirm("Send it?")
+        session.console.confirm("Send it?")
     return True
 
 
@@ -123,7 +123,7 @@ def _show(
     session: Session, wanted: Transfer, account: Account, seen: Sequence[JournalEntry]
 ) -> None:
     own = account.currency_code or "an unknown currency"
-    session.voice.show(
+    session.console.show(
         [
             ("host", session.place.host),
             ("journal", session.place.journal_shown),
@@ -134,11 +134,11 @@ def _show(
         ]
     )
     if wanted.currency != account.currency_code:
-        session.voice.warn(
+        session.console.warn(
             f"the client's account is in {own}: the rate is unknown, and so is what arrives"
         )
     for entry in seen[-1:]:
-        session.voice.warn(
+        session.console.warn(
             f"the same amount was sent to this client at {moment(entry.sent_at)} under the key "
             f"{entry.key!r} ({entry.state}): is this another one?"
         )
@@ -146,7 +146,7 @@ def _show(
 
 def _say_key(session: Session, wanted: Transfer) -> None:
     key = wanted.idempotency_key
-    session.voice.warn(f"key {key}; if this is interrupted, run again with --key {key}")
+    session.console.warn(f"key {key}; if this is interrupted, run again with --key {key}")
 
 
 def _keep_balance(session: Session, wanted: Transfer) -> None:
@@ -181,7 +181,7 @@ def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative:
         return _failed(session, output, wanted, error)
     output.one(_record(wanted, receipt))
     if receipt.replayed:
-        session.voice.note("it had been paid already: nothing was sent")
+        session.console.note("it had been paid already: nothing was sent")
     return worst([status, Status.FAILED if output.fault else Status.DONE])
 
 
@@ -200,9 +200,9 @@ def _failed(session: Session, output: Output, wanted: Transfer, error: ResellerE
     word = "unknown" if status is Status.UNKNOWN else "rejected"
     word = "not_sent" if error.outcome == "not_sent" and word == "rejected" else word
     output.one(result_record(wanted, word, reason=error.message))
-    session.voice.error(printable(str(error)))
+    session.console.error(printable(str(error)))
     if status is Status.UNKNOWN and not session.place.in_process:
-        session.voice.note(_look(session, wanted))
+        session.console.note(_look(session, wanted))
     return status
 
 

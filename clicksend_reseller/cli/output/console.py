@@ -12,12 +12,12 @@ from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 from rich.console import Console
 from rich.text import Text
 
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Steps", "Voice", "printable"]
+__all__ = ["CommandConsole", "Steps", "printable"]
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100
@@ -41,7 +41,7 @@ class Steps(Protocol):
         ...
 
 
-class Voice:
+class CommandConsole:
     """Speaks on stderr.
 
     Args:
@@ -89,7 +89,7 @@ class Voice:
             EndedError: the answer was no, or nobody is there to answer.
         """
         if not self.can_ask:
-            raise EndedError(
+            raise CommandError(
                 Status.DECLINED,
                 "nothing was sent: there is no terminal to ask on, and no --yes was given",
             )
@@ -97,7 +97,7 @@ class Voice:
         if answer is None:
             self._print("")
         if (answer or "").strip().lower() not in {"y", "yes"}:
-            raise EndedError(Status.DECLINED, "declined: nothing was sent")
+            raise CommandError(Status.DECLINED, "declined: nothing was sent")
 
     def _ask(self, prompt: str) -> str | None:
         _forget_what_was_typed()
@@ -164,9 +164,9 @@ class _Unbroken:
 
 
 class _Log(logging.Handler):
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, console: CommandConsole) -> None:
         super().__init__()
-        self._voice = voice
+        self._voice = console
 
     def emit(self, record: logging.LogRecord) -> None:
         text = f"{record.levelname.lower()}: {record.getMessage()}"
@@ -180,8 +180,8 @@ class _Silence:
 
 
 class _Lines:
-    def __init__(self, voice: Voice, what: str, total: int | None) -> None:
-        self._voice = voice
+    def __init__(self, console: CommandConsole, what: str, total: int | None) -> None:
+        self._voice = console
         self._what = what
         self._of = "" if total is None else f" of {total}"
         self._count = 0

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.output.console import printable
 
 __all__ = ["Faults", "read_rows"]
@@ -62,7 +62,7 @@ class Faults:
         lines += [
             f"  {_ranges(numbers)}: {reason}" for reason, numbers in sorted(self._more.items())
         ]
-        raise EndedError(Status.USAGE, "\n".join(lines))
+        raise CommandError(Status.USAGE, "\n".join(lines))
 
 
 def read_rows(
@@ -101,9 +101,9 @@ def read_rows(
                     },
                 )
     except OSError as exc:
-        raise EndedError(Status.USAGE, f"{path} cannot be read: {exc.strerror}") from None
+        raise CommandError(Status.USAGE, f"{path} cannot be read: {exc.strerror}") from None
     except UnicodeDecodeError:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE, f"{path} is not UTF-8: save it as CSV UTF-8; nothing was sent"
         ) from None
 
@@ -138,7 +138,9 @@ def _rows(
         else:
             yield line, dict(zip(header, fields, strict=True))
     if header is None and not faults:
-        raise EndedError(Status.USAGE, f"{path} is empty: its first line is {','.join(columns[0])}")
+        raise CommandError(
+            Status.USAGE, f"{path} is empty: its first line is {','.join(columns[0])}"
+        )
 
 
 def _header(
@@ -158,7 +160,7 @@ def _header(
     if len(names) == 1 and ";" in names[0]:
         hint = "; its columns are separated by ';': save it with commas"
     found = _lacking(needed, names) if has_secret else f"not {_short(','.join(fields))!r}"
-    raise EndedError(
+    raise CommandError(
         Status.USAGE,
         f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent",
     )

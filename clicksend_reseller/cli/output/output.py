@@ -12,8 +12,8 @@ from typing import IO, cast
 
 from rich.console import Console
 
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import Everywhere, Format
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import Format, GlobalOptions
 from clicksend_reseller.cli.output.console import let_go, printable
 from clicksend_reseller.cli.output.formats import Record, Writer, writer
 
@@ -42,7 +42,7 @@ class Output:
 
     def __init__(
         self,
-        options: Everywhere,
+        options: GlobalOptions,
         columns: Sequence[str],
         usual: Sequence[str] = (),
         *,
@@ -117,12 +117,12 @@ class Output:
         except BrokenPipeError:
             self._stop()
             if not self._goes_on:
-                raise EndedError(Status.DONE) from None
+                raise CommandError(Status.DONE) from None
         except OSError as exc:
             self._stop()
             self.fault = exc
             if not self._goes_on:
-                raise EndedError(
+                raise CommandError(
                     Status.FAILED, f"the rows cannot be written: {exc.strerror or exc}"
                 ) from None
 
@@ -149,7 +149,9 @@ def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> l
     unknown = [name for name in names if name not in columns]
     if unknown or not names:
         which = ", ".join(map(repr, unknown)) or "nothing"
-        raise EndedError(Status.USAGE, f"--columns names {which}; there are: {', '.join(columns)}")
+        raise CommandError(
+            Status.USAGE, f"--columns names {which}; there are: {', '.join(columns)}"
+        )
     return list(dict.fromkeys(names))
 
 
@@ -166,7 +168,9 @@ def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
         EndedError: it cannot be written, or is there already and must not be lost.
     """
     if not overwrite and path.exists():
-        raise EndedError(Status.USAGE, f"{path} is there already: delete it or choose another name")
+        raise CommandError(
+            Status.USAGE, f"{path} is there already: delete it or choose another name"
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("x", encoding="utf-8", newline="", errors="backslashreplace") as stream:
@@ -175,7 +179,7 @@ def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
             os.fsync(stream.fileno())
         part.replace(path)
     except OSError as exc:
-        raise EndedError(
+        raise CommandError(
             Status.FAILED, f"{path} cannot be written: {exc.strerror or exc}"
         ) from None
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 
 __all__ = [
     "MAX_INT",
@@ -58,7 +58,7 @@ def checked_key(key: str) -> str:
     """
     key = spelled(key)
     if fault := fault_of_key(key):
-        raise EndedError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
+        raise CommandError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
     return key
 
 
@@ -70,7 +70,7 @@ def checked_batch(name: str) -> str:
     """
     batch = spelled(name.strip())
     if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
-        raise EndedError(
+        raise CommandError(
             Status.USAGE,
             f"--batch must be 1 to {_LONGEST_BATCH} printable characters, not {name!r:.80}",
         )

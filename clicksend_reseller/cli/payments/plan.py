@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 import attrs
 
 from clicksend_reseller import Account, JournalEntry, ResellerError, TransferState
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import Everywhere, Moving
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import GlobalOptions, PaymentOptions
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RESULT_COLUMNS, money, on_record, result_record
 from clicksend_reseller.cli.payments.on_record import entries_of, is_for, twins
@@ -59,16 +59,16 @@ class Plan:
         return sum(entry.state in states for _, entry in self.settled)
 
 
-def check_moving(moving: Moving) -> None:
+def check_moving(moving: PaymentOptions) -> None:
     """Refuse a batch that nobody confirms and nothing bounds.
 
     Raises:
         EndedError: `--yes` without `--max-total`, or a cap that is none.
     """
     if moving.max_total is not None and moving.max_total < 0:
-        raise EndedError(Status.USAGE, f"--max-total must be 0 or more, not {moving.max_total}")
+        raise CommandError(Status.USAGE, f"--max-total must be 0 or more, not {moving.max_total}")
     if moving.yes and moving.max_total is None and not moving.dry_run:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE,
             "--yes on a batch needs --max-total AMOUNT, the most that may move in any one "
             "currency; nothing was sent",
@@ -79,8 +79,8 @@ def pay(
     session: Session,
     rows: Sequence[Row],
     *,
-    everywhere: Everywhere,
-    moving: Moving,
+    everywhere: GlobalOptions,
+    moving: PaymentOptions,
     renew_rejected: bool,
     finds_twins: bool = True,
 ) -> Status:
@@ -109,22 +109,22 @@ def _unknown_first(plan: Plan) -> Generator[None]:
     """Let no other end hide that rows of the list are unknown."""
     try:
         yield
-    except (EndedError, ResellerError, KeyboardInterrupt) as exc:
+    except (CommandError, ResellerError, KeyboardInterrupt) as exc:
         if not plan.unknown:
             raise
-        why = exc.message if isinstance(exc, EndedError) else str(exc) or "interrupted"
-        raise EndedError(
+        why = exc.message if isinstance(exc, CommandError) else str(exc) or "interrupted"
+        raise CommandError(
             Status.UNKNOWN, f"{why}; {plan.unknown} rows of the list have no known outcome"
         ) from None
 
 
-def _ask(session: Session, plan: Plan, moving: Moving, *, finds_twins: bool) -> None:
+def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: bool) -> None:
     credit = session.run(_credit(session)) if plan.due else None
     seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
     _show(session, plan, credit, seen)
     _check_total(plan, moving)
     if plan.due and not moving.yes and not moving.dry_run:
-        session.voice.confirm(f"Send {_in_words(plan)}?")
+        session.console.confirm(f"Send {_in_words(plan)}?")
 
 
 async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool) -> Plan:
@@ -160,7 +160,7 @@ def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], r
     if (more := len(conflicts) - _CONFLICTS) > 0:
         lines.append(f"  and {more} more")
     fact = "nothing was sent: a key is for one transfer only, and these are on record for another:"
-    raise EndedError(Status.USAGE, "\n".join([fact, *lines]))
+    raise CommandError(Status.USAGE, "\n".join([fact, *lines]))
 
 
 def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
@@ -201,11 +201,11 @@ def _show(
             ("largest", _largest(plan.due)),
             ("own credit", f"{money(credit.balance)} {credit.currency_code or ''}"),
         ]
-    session.voice.show(lines)
+    session.console.show(lines)
     if credit is not None and plan.sums.get(credit.currency_code or "", 0) > credit.balance:
-        session.voice.warn("the own credit does not cover it: it will end early")
+        session.console.warn("the own credit does not cover it: it will end early")
     if seen:
-        session.voice.warn(
+        session.console.warn(
             f"{len(seen)} transfers like these were sent in the last 24 hours under other keys, "
             f"such as {seen[0].key!r}: is this the same list under another name?"
         )
@@ -226,13 +226,13 @@ def _in_words(plan: Plan) -> str:
     return f"{sums} in {len(plan.due)} transfer{'s' if len(plan.due) > 1 else ''}"
 
 
-def _check_total(plan: Plan, moving: Moving) -> None:
+def _check_total(plan: Plan, moving: PaymentOptions) -> None:
     most = moving.max_total
     over = [
         f"{sum_} {code}" for code, sum_ in plan.sums.items() if most is not None and sum_ > most
     ]
     if over:
-        raise EndedError(
+        raise CommandError(
             Status.FAILED, f"nothing was sent: {', '.join(over)} is more than --max-total {most}"
         )
 
@@ -243,5 +243,5 @@ def _rehearsed(session: Session, output: Output, plan: Plan) -> Status:
     for row, entry in plan.settled:
         output.row(on_record(row.transfer, entry))
     output.end()
-    session.voice.note("a dry run: nothing was sent")
+    session.console.note("a dry run: nothing was sent")
     return plan.status

@@ -71,7 +71,7 @@ async def propose(session: Session, policy: Policy) -> Proposal:
     busy = await open_clients(session.journal, session.client.realm)
     found = Proposal()
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
-        with session.voice.counting("accounts read") as steps:
+        with session.console.counting("accounts read") as steps:
             async for account in walk:
                 steps.step()
                 _consider(found, account, policy, on_record, busy)

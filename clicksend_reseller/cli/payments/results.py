@@ -10,7 +10,7 @@ from typing import IO
 
 import attrs
 
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 
 __all__ = ["COLUMNS", "Result", "Results"]
 
@@ -61,7 +61,7 @@ class Results:
                 self._append(_RESULT_COLUMNS)
         except (OSError, UnicodeDecodeError, csv.Error) as exc:
             self.close()
-            raise EndedError(Status.USAGE, f"--results {path}: {exc}") from None
+            raise CommandError(Status.USAGE, f"--results {path}: {exc}") from None
 
     def close(self) -> None:
         """Let go of the file; what could not be written has been said."""
@@ -80,7 +80,7 @@ class Results:
             self._append((result.username, result.result, user_id, reason, self._api))
         except OSError as exc:
             word = "not tried" if result.result == "trying" else result.result
-            raise EndedError(
+            raise CommandError(
                 Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
                 f"--results {self._path} cannot be written ({exc.strerror}); "
                 f"{result.username!r} is {word}",
@@ -98,7 +98,7 @@ class Results:
             return
         header, *lines = text.split("\n")
         if tuple(header.split(",")) != _RESULT_COLUMNS:
-            raise EndedError(
+            raise CommandError(
                 Status.USAGE, f"--results {path} is no file of results: name another one"
             )
         # Line by line, so that a quote that a crash has left open swallows no other row.
@@ -114,5 +114,5 @@ class Results:
         """Take a line in; one that a crash has cut off is of a row that was being tried."""
         api = row[-1] if len(row) == len(_RESULT_COLUMNS) else ""
         if not self._api.startswith(api):
-            raise EndedError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
+            raise CommandError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
         self.words[row[0]] = row[1] if api == self._api and not is_cut else "trying"

@@ -17,7 +17,7 @@ from clicksend_reseller import (
     Transfer,
     TransferState,
 )
-from clicksend_reseller.cli.exit_status import EndedError, Status, worst
+from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.output.console import Steps, printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import on_record, result_record, word_of
@@ -82,12 +82,12 @@ class Paying:
             self._output.end()
             status = self._told(interrupts)
         if self._is_cut:
-            raise EndedError(status, at_once=True)
+            raise CommandError(status, at_once=True)
         return status
 
     def _send_all(self, due: Sequence[Transfer], interrupts: Interrupts) -> None:
         still = self._output.is_still
-        with self._session.voice.counting("transfers", len(due), with_bar=still) as steps:
+        with self._session.console.counting("transfers", len(due), with_bar=still) as steps:
             try:
                 self._session.run(self._send(due, interrupts, steps))
             except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it
@@ -176,7 +176,7 @@ class Paying:
                 break
             if not has_said:
                 has_said = True
-                self._session.voice.note(
+                self._session.console.note(
                     f"another run sends {alive} of these, or did when it ended: "
                     f"waiting at most {TIMEOUT + GRACE:g} s for its answers"
                 )
@@ -203,7 +203,7 @@ class Paying:
         batch.stop()
         if number := self._session.under_way:
             answers = "1 answer" if number == 1 else f"{number} answers"
-            self._session.voice.warn(
+            self._session.console.warn(
                 f"waiting for {answers}, at most {TIMEOUT:g} s; Ctrl-C again stops at once"
             )
 
@@ -237,24 +237,24 @@ class Paying:
             with contextlib.suppress(TimeoutError, ResellerError):
                 async with asyncio.timeout(_LAST_LOOK):
                     return await entries_of(self._session.journal, set(self._left))
-        self._session.voice.warn("the journal does not answer: all rows left may be unknown")
+        self._session.console.warn("the journal does not answer: all rows left may be unknown")
         return None
 
     # --- the end
 
     def _told(self, interrupts: Interrupts) -> Status:
-        tally, voice = self._tally, self._session.voice
+        tally, console = self._tally, self._session.console
         report = self._batch.report if self._batch else None
         interrupted = interrupts.once.is_set()
         if report is not None and report.stopped_because and not interrupted:
-            voice.warn(f"ended early: {report.stopped_because}")
+            console.warn(f"ended early: {report.stopped_because}")
         if self._fault is not None:
-            voice.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
+            console.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
         if self._output.fault is not None:
-            voice.error(f"the rows could not be written: {self._output.fault.strerror}")
-        (voice.warn if tally.counts["unknown"] else voice.note)(str(tally))
+            console.error(f"the rows could not be written: {self._output.fault.strerror}")
+        (console.warn if tally.counts["unknown"] else console.note)(str(tally))
         for line in self._next_steps():
-            voice.note(line)
+            console.note(line)
         return worst(
             [
                 tally.status,

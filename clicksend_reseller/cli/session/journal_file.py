@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clicksend_reseller import ConfigurationError
-from clicksend_reseller.cli.exit_status import EndedError, Status
+from clicksend_reseller.cli.exit_status import CommandError, Status
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -77,7 +77,7 @@ def home_folder() -> Path:
 
         if (home := Path(pwd.getpwuid(os.getuid()).pw_dir)).is_absolute():
             return home
-    raise EndedError(
+    raise CommandError(
         Status.USAGE, "there is no home folder for the journal: set HOME, or say --journal FILE"
     )
 
@@ -95,7 +95,7 @@ def open_journal(kept: Kept) -> SQLJournal:
     url = kept.url
     if url is None:
         if kept.file is None:
-            raise EndedError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
+            raise CommandError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
         # Built from its parts, since a % or ? of the path would be read as another file's.
         url = URL.create("sqlite+aiosqlite", database=str(kept.file))
     try:
@@ -104,9 +104,9 @@ def open_journal(kept: Kept) -> SQLJournal:
         return SQLJournal(url)
     except OSError as exc:
         fault = f"the journal {kept.file} cannot be opened ({exc.strerror}); nothing was sent"
-        raise EndedError(Status.FAILED, fault) from None
+        raise CommandError(Status.FAILED, fault) from None
     except (ConfigurationError, ImportError) as exc:
-        raise EndedError(Status.USAGE, f"--journal: {exc}") from None
+        raise CommandError(Status.USAGE, f"--journal: {exc}") from None
 
 
 def _no_url() -> str:
@@ -135,13 +135,13 @@ def _is_torn(url: URL) -> bool:
 def _sqlite(url: URL) -> Kept:
     database = url.database or ""
     if database in {"", ":memory:"} or url.query.get("mode") == "memory":
-        raise EndedError(
+        raise CommandError(
             Status.USAGE,
             "--journal in memory is gone at the end, and the next run would pay again: "
             "name a file, as in sqlite+aiosqlite:////var/lib/me/transfers.db",
         )
     if "uri" in url.query:
-        raise EndedError(Status.USAGE, _no_uri())
+        raise CommandError(Status.USAGE, _no_uri())
     file = _absolute(database)
     return Kept(
         file=file,
@@ -153,15 +153,15 @@ def _sqlite(url: URL) -> Kept:
 
 def _absolute(path: str) -> Path:
     if not path:
-        raise EndedError(Status.USAGE, "--journal is empty: name a file or a URL")
+        raise CommandError(Status.USAGE, "--journal is empty: name a file or a URL")
     if path.startswith("file:"):
-        raise EndedError(Status.USAGE, _no_uri())
+        raise CommandError(Status.USAGE, _no_uri())
     if path == "~" or path.startswith("~/"):
         return home_folder() / path[2:]
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as exc:
-        raise EndedError(Status.USAGE, f"--journal {path}: {exc}") from None
+        raise CommandError(Status.USAGE, f"--journal {path}: {exc}") from None
 
 
 def _no_uri() -> str:
@@ -182,7 +182,7 @@ def _without_secrets(url: URL) -> str:
 
 
 def _short(file: Path) -> str:
-    with contextlib.suppress(EndedError):
+    with contextlib.suppress(CommandError):
         home = home_folder()
         if file.is_relative_to(home):
             return f"~/{file.relative_to(home)}"

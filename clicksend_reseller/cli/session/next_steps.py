@@ -6,14 +6,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from clicksend_reseller.cli.options import Everywhere
+from clicksend_reseller.cli.options import GlobalOptions
 
 __all__ = ["again", "command"]
 
 _NAME = "clicksend-reseller"
 
 
-def command(options: Everywhere, *words: str) -> str:
+def command(options: GlobalOptions, *words: str) -> str:
     """Write a command for a shell, that works in the same place as the one with these options."""
     place: list[str] = []
     if options.sandbox:

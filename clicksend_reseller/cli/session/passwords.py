@@ -7,17 +7,17 @@ import sys
 import warnings
 
 from clicksend_reseller import Secret
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.output.console import Voice
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.output.console import CommandConsole
 
 __all__ = ["read_password"]
 
 
-def read_password(voice: Voice, *, from_stdin: bool, whose: str) -> Secret:
+def read_password(console: CommandConsole, *, from_stdin: bool, whose: str) -> Secret:
     """Ask for a password twice, or read the first line of stdin.
 
     Args:
-        voice: asks.
+        console: asks.
         from_stdin: the whole first line is the password.
         whose: the user name that it is for.
 
@@ -26,13 +26,13 @@ def read_password(voice: Voice, *, from_stdin: bool, whose: str) -> Secret:
     """
     if from_stdin:
         return _some(sys.stdin.readline().rstrip("\r\n"))
-    if not voice.can_ask:
-        raise EndedError(
+    if not console.can_ask:
+        raise CommandError(
             Status.DECLINED, "there is no terminal to ask for the password on: --password-stdin"
         )
     first = _some(_asked(f"password of {whose}: "))
     if _asked("the same again: ") != first.get_secret_value():
-        raise EndedError(Status.DECLINED, "the two passwords differ: nothing was sent")
+        raise CommandError(Status.DECLINED, "the two passwords differ: nothing was sent")
     return first
 
 
@@ -49,5 +49,5 @@ def _asked(prompt: str) -> str:
 
 def _some(password: str) -> Secret:
     if not password.strip():
-        raise EndedError(Status.DECLINED, "the password is empty: nothing was sent")
+        raise CommandError(Status.DECLINED, "the password is empty: nothing was sent")
     return Secret(password)

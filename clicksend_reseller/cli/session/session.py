@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from clicksend_reseller import CallEvent, Outcome, Transfer
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import Everywhere
-from clicksend_reseller.cli.output.console import Voice
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import GlobalOptions
+from clicksend_reseller.cli.output.console import CommandConsole
 from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.journal_file import Kept, in_file, open_journal
 from clicksend_reseller.cli.session.limiting import PerMinute
-from clicksend_reseller.cli.session.target import Place, find_place
+from clicksend_reseller.cli.session.target import Target, find_target
 
 if TYPE_CHECKING:
     from clicksend_reseller import AsyncResellerClient
@@ -49,16 +49,16 @@ class Session:
 
     Attributes:
         place: which API and which journal.
-        voice: speaks on stderr.
+        console: speaks on stderr.
         under_way: transfers that were begun and have not ended.
     """
 
-    def __init__(self, options: Everywhere, *, journaled: bool = False) -> None:
+    def __init__(self, options: GlobalOptions, *, journaled: bool = False) -> None:
         self.options = options
         self._journaled = journaled
         self._journal: SQLJournal | None = None
-        self.voice: Voice = Voice(quiet=options.quiet, verbose=options.verbose)
-        self.place: Place = find_place(options)
+        self.console: CommandConsole = CommandConsole(quiet=options.quiet, verbose=options.verbose)
+        self.place: Target = find_target(options)
         self.under_way: int = 0
         self._limit = _checked(options.limit_per_minute)
         self._runner = asyncio.Runner()
@@ -78,7 +78,7 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if not (isinstance(exc, EndedError) and exc.at_once):
+            if not (isinstance(exc, CommandError) and exc.at_once):
                 self._runner.run(self._close())
                 self._runner.close()
         finally:
@@ -111,7 +111,7 @@ class Session:
         with self.interrupts() as interrupts:
             result = self.run(self.patiently(call, interrupts))
         if result is None:
-            raise EndedError(
+            raise CommandError(
                 Status.UNKNOWN,
                 f"interrupted before the answer came: it may have been applied; {hint}",
                 at_once=True,
@@ -133,9 +133,11 @@ class Session:
             if not task.cancelled():
                 return task.result()
             if self._last_outcome is Outcome.NOT_SENT:
-                raise EndedError(Status.INTERRUPTED, "interrupted: nothing was sent")
+                raise CommandError(Status.INTERRUPTED, "interrupted: nothing was sent")
             return None
-        self.voice.warn(f"waiting for 1 answer, at most {TIMEOUT:g} s; Ctrl-C again stops at once")
+        self.console.warn(
+            f"waiting for 1 answer, at most {TIMEOUT:g} s; Ctrl-C again stops at once"
+        )
         ended = await _ends_before(task, interrupts.twice, seconds=TIMEOUT + GRACE)
         return task.result() if ended else None
 
@@ -167,7 +169,7 @@ class Session:
             if value is None
         ]
         if missing:
-            raise EndedError(
+            raise CommandError(
                 Status.CREDENTIALS,
                 f"no credentials: set {' and '.join(missing)}, or rehearse with --sandbox",
             )
@@ -218,7 +220,7 @@ class Session:
             with contextlib.suppress(ValueError):  # a currency whose rate nobody knows
                 world.add_account(user_id=user_id, username=f"client-{user_id}", currency=currency)
         if strangers:
-            self.voice.note(f"a rehearsal: {len(strangers)} clients are made up")
+            self.console.note(f"a rehearsal: {len(strangers)} clients are made up")
 
     @property
     def journal(self) -> SQLJournal:
@@ -239,7 +241,7 @@ class Session:
 
     def _temporary_journal(self) -> Kept:
         if self.options.journal is not None or os.environ.get("CLICKSEND_JOURNAL"):
-            self.voice.note("a rehearsal: its journal is a temporary one")
+            self.console.note("a rehearsal: its journal is a temporary one")
         self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
         return in_file(self._folder / "journal.db")
 
@@ -267,5 +269,5 @@ async def _ends_before(
 
 def _checked(limit: int | None) -> int | None:
     if limit is not None and limit < 1:
-        raise EndedError(Status.USAGE, f"--limit-per-minute must be 1 or more, not {limit}")
+        raise CommandError(Status.USAGE, f"--limit-per-minute must be 1 or more, not {limit}")
     return limit

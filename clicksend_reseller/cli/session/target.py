@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from clicksend_reseller import ConfigurationError, Secret
-from clicksend_reseller.cli.exit_status import EndedError, Status
-from clicksend_reseller.cli.options import IN_PROCESS, Everywhere
+from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
 from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
 
-__all__ = ["SANDBOX_URL", "Place", "find_place", "journal_folder"]
+__all__ = ["SANDBOX_URL", "Target", "find_target", "journal_folder"]
 
 SANDBOX_URL = "http://localhost:8730/v3"
 
@@ -22,7 +22,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Target:
     """One API and one journal.
 
     Attributes:
@@ -64,7 +64,7 @@ class Place:
         return f"{shown} (new)" if self.is_new_journal else shown
 
 
-def find_place(options: Everywhere) -> Place:
+def find_target(options: GlobalOptions) -> Target:
     """Find out where to work, from the options and the environment.
 
     Raises:
@@ -76,7 +76,7 @@ def find_place(options: Everywhere) -> Place:
     given = _credentials(options.sandbox, base_url)
     journal, journal_source = _journal(options, base_url)
     file = journal.file
-    return Place(
+    return Target(
         base_url=base_url,
         is_sandbox=urlsplit(base_url).hostname in _LOOPBACK,
         in_process=False,
@@ -96,9 +96,9 @@ def journal_folder() -> Path:
     return home / "clicksend-reseller"
 
 
-def _rehearsal(options: Everywhere) -> Place:
+def _rehearsal(options: GlobalOptions) -> Target:
     _given(options)
-    return Place(
+    return Target(
         base_url=SANDBOX_URL,
         is_sandbox=True,
         in_process=True,
@@ -122,11 +122,11 @@ def _sandbox_url(given: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise EndedError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
+        raise CommandError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
     if parts.path in {"", "/"}:
         url = f"{url.rstrip('/')}/v3"
     if parts.hostname not in _LOOPBACK:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE, f"--sandbox={given!r} is not on this machine: a sandbox is on loopback"
         )
     return _spelled(url)
@@ -139,7 +139,7 @@ def _spelled(url: str | None) -> str:
     try:
         realm = AsyncResellerClient("nobody", "none", base_url=url).realm
     except ConfigurationError as exc:
-        raise EndedError(Status.USAGE, str(exc.message)) from None
+        raise CommandError(Status.USAGE, str(exc.message)) from None
     return realm.partition(" as ")[0]
 
 
@@ -153,7 +153,7 @@ def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | 
     return username, api_key, " and ".join(names)
 
 
-def _journal(options: Everywhere, base_url: str) -> tuple[Kept, str]:
+def _journal(options: GlobalOptions, base_url: str) -> tuple[Kept, str]:
     given = _given(options)
     if given is not None:
         return given, "--journal"
@@ -172,10 +172,10 @@ def _file_name(base_url: str) -> str:
     return f"{parts.scheme}-localhost-{port}{re.sub(r'[^A-Za-z0-9.]+', '-', parts.path)}.db"
 
 
-def _given(options: Everywhere) -> Kept | None:
+def _given(options: GlobalOptions) -> Kept | None:
     kept = None if options.journal is None else kept_at(options.journal)
     if kept is not None and kept.has_secret:
-        raise EndedError(
+        raise CommandError(
             Status.USAGE,
             "--journal holds a password, or may, which every user of this machine can see in the "
             "list of processes: put the URL into CLICKSEND_JOURNAL",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.service.faults import Fault
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
 ACCOUNTS_A_PAGE = 50
 ROWS_SHOWN = 50
@@ -88,7 +88,7 @@ class Row:
 
 
 def console_page(
-    world: World, asked: Asked, *, problem: str = "", given: Mapping[str, str] | None = None
+    world: SandboxState, asked: Asked, *, problem: str = "", given: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Give what the template needs, all of one moment.
 
@@ -112,7 +112,7 @@ def console_page(
         }
 
 
-def _numbers(world: World) -> dict[str, Any]:
+def _numbers(world: SandboxState) -> dict[str, Any]:
     return {
         "revision": world.revision,
         "credit": world.credit,
@@ -129,7 +129,7 @@ def _last(items: Sequence[Any]) -> list[Any]:
     return list(items[: -ROWS_SHOWN - 1 : -1])
 
 
-def _accounts(world: World, asked: Asked) -> dict[str, Any]:
+def _accounts(world: SandboxState, asked: Asked) -> dict[str, Any]:
     found = [each for each in world.clients.values() if _matches(each, asked.search.lower())]
     found.sort(key=lambda client: client.user_id)
     last = max(1, math.ceil(len(found) / ACCOUNTS_A_PAGE))
@@ -144,7 +144,7 @@ def _matches(client: Client, search: str) -> bool:
     return any(search in str(text).lower() for text in (client.user_id, *fields))
 
 
-def _row(world: World, client: Client) -> Row:
+def _row(world: SandboxState, client: Client) -> Row:
     kept = tuple(world.balances.get(client.user_id, ()))
     return Row(
         client=client,

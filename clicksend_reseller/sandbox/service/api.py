@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.service.quirks import Quirks
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
 BASE_PATH = "/v3"
 
@@ -87,7 +87,7 @@ def _client(found: re.Match[str], operation: str, request: Request) -> int | Non
     return int(found[1]) if found.re.groups else None
 
 
-def answer(world: World, request: Request) -> Reply:
+def answer(world: SandboxState, request: Request) -> Reply:
     """Do what is asked and say what the API would say."""
     target = identify(request)
     if target.operation is None:
@@ -114,7 +114,7 @@ def with_rate(reply: Reply, *, limit: int, remaining: int, reset: int) -> Reply:
     return attrs.evolve(reply, headers={**reply.headers, **headers})
 
 
-def _allowed(world: World, request: Request, target: Target) -> Reply:
+def _allowed(world: SandboxState, request: Request, target: Target) -> Reply:
     if request.authorization != credentials(world.setup.username, world.setup.api_key):
         return UNAUTHORIZED
     try:
@@ -128,7 +128,7 @@ def credentials(username: str, api_key: str) -> str:
     return f"Basic {b64encode(f'{username}:{api_key}'.encode()).decode()}"
 
 
-def _list(world: World, request: Request, _target: Target) -> Reply:
+def _list(world: SandboxState, request: Request, _target: Target) -> Reply:
     quirks = world.setup.quirks
     clients = sorted(world.clients.values(), key=lambda client: client.user_id)
     page = page_of(clients, request.query, quirks, lambda client: _read(world, client))
@@ -143,11 +143,11 @@ def _emptied(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "data": rows, **{name: {} for name in moved}}
 
 
-def _get(world: World, _request: Request, target: Target) -> Reply:
+def _get(world: SandboxState, _request: Request, target: Target) -> Reply:
     return success("Here are your data.", _read(world, _find(world, target)))
 
 
-def _create(world: World, request: Request, _target: Target) -> Reply:
+def _create(world: SandboxState, request: Request, _target: Target) -> Reply:
     fields = _account_form(world, request)
     _refuse_a_taken_name(world, fields["username"], besides=None)
     currency = _CURRENCIES.get(fields["country"], "")
@@ -161,7 +161,7 @@ def _create(world: World, request: Request, _target: Target) -> Reply:
     return success("New reseller has been added.", _shown(world, client), status=status)
 
 
-def _update(world: World, request: Request, target: Target) -> Reply:
+def _update(world: SandboxState, request: Request, target: Target) -> Reply:
     client = _find(world, target)
     fields = _account_form(world, request)
     _refuse_a_taken_name(world, fields["username"], besides=client)
@@ -171,7 +171,7 @@ def _update(world: World, request: Request, target: Target) -> Reply:
     return success("Reseller account has been updated.", _shown(world, updated))
 
 
-def _transfer(world: World, request: Request, _target: Target) -> Reply:
+def _transfer(world: SandboxState, request: Request, _target: Target) -> Reply:
     setup = world.setup
     form = transfer_form(
         request.body,
@@ -186,7 +186,7 @@ def _transfer(world: World, request: Request, _target: Target) -> Reply:
     return success("Your balance has been successfully transferred.", _shown(world, paid))
 
 
-def _own(world: World, _request: Request, _target: Target) -> Reply:
+def _own(world: SandboxState, _request: Request, _target: Target) -> Reply:
     setup = world.setup
     fields = {"user_id": 1, "username": setup.username, "account_name": "The reseller"}
     own = read_client(fields, next_id=1, currency=setup.currency)
@@ -203,18 +203,18 @@ _HANDLERS = {
 }
 
 
-def _find(world: World, target: Target) -> Client:
+def _find(world: SandboxState, target: Target) -> Client:
     client = world.clients.get(target.client_user_id or 0)
     if client is None:
         raise RefusalError(NO_SUCH_CLIENT)
     return client
 
 
-def _account_form(world: World, request: Request) -> dict[str, str]:
+def _account_form(world: SandboxState, request: Request) -> dict[str, str]:
     return account_form(request.body, world.setup.quirks.password_rule)
 
 
-def _refuse_a_taken_name(world: World, username: str, *, besides: Client | None) -> None:
+def _refuse_a_taken_name(world: SandboxState, username: str, *, besides: Client | None) -> None:
     for client in world.clients.values():
         if client != besides and client.row["username"] == username:
             raise RefusalError(NAME_IS_TAKEN)
@@ -232,11 +232,11 @@ def _stored(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _read(world: World, client: Client) -> dict[str, Any]:
+def _read(world: SandboxState, client: Client) -> dict[str, Any]:
     return _styled(show(client, world.balance_in_reads(client)), world.setup.quirks)
 
 
-def _shown(world: World, client: Client) -> dict[str, Any]:
+def _shown(world: SandboxState, client: Client) -> dict[str, Any]:
     return _styled(show(client, client.balance), world.setup.quirks)
 
 

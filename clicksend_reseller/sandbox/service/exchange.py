@@ -24,7 +24,7 @@ from clicksend_reseller.sandbox.service.redaction import masked_authorization, m
 from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest
 
 if TYPE_CHECKING:
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +46,7 @@ class Exchange:
         return self.fault is None or self.fault.kind == "slow"
 
 
-def refuse(world: World, method: str, path: str) -> Fault | None:
+def refuse(world: SandboxState, method: str, path: str) -> Fault | None:
     """Strike before the body is asked for: the connection itself is refused.
 
     It comes before every other fault, whichever was armed first, as it does in life.
@@ -60,13 +60,13 @@ def refuse(world: World, method: str, path: str) -> Fault | None:
     return fault
 
 
-def exchange(world: World, request: Request) -> Exchange:
+def exchange(world: SandboxState, request: Request) -> Exchange:
     """Take a request that has arrived whole through the world."""
     with world.lock:
         return _exchange(world, request, identify(request))
 
 
-def _exchange(world: World, request: Request, target: Target) -> Exchange:
+def _exchange(world: SandboxState, request: Request, target: Target) -> Exchange:
     world.requests_seen += 1
     fault = world.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
     entries = len(world.ledger)
@@ -78,7 +78,7 @@ def _exchange(world: World, request: Request, target: Target) -> Exchange:
     return Exchange(fault=fault, reply=reply, entry=entry)
 
 
-def told(world: World, exchange: Exchange) -> None:
+def told(world: SandboxState, exchange: Exchange) -> None:
     """Note that the caller was given the whole right answer."""
     if exchange.entry and exchange.tells:
         with world.lock:
@@ -143,7 +143,7 @@ def _wait(reply: Reply, fault: Fault) -> Reply:
 
 
 def _logged(
-    world: World, request: Request, target: Target, fault: Fault | None, reply: Reply
+    world: SandboxState, request: Request, target: Target, fault: Fault | None, reply: Reply
 ) -> LoggedRequest:
     answered = fault is None or fault.kind not in BREAKING
     return LoggedRequest(

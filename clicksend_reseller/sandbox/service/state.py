@@ -109,7 +109,7 @@ class Setup:
     clock: Callable[[], float]
 
 
-class World:
+class SandboxState:
     """The state behind the API; nothing in it waits or does I/O.
 
     Attributes:

@@ -16,7 +16,7 @@ from clicksend_reseller.sandbox.openapi.description import describe
 from clicksend_reseller.sandbox.service.faults import check_served, make_fault
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.messages import to_json
-from clicksend_reseller.sandbox.serving.same_origin import own_site_only
+from clicksend_reseller.sandbox.serving.same_origin import same_origin_only
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -45,7 +45,7 @@ def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
         Route("/accounts/{id:int}/spend", admin.spend, methods=["POST"]),
     ]
     handlers = {ValueError: _impossible, TypeError: _impossible}
-    return own_site_only(Starlette(routes=routes, exception_handlers=handlers))
+    return same_origin_only(Starlette(routes=routes, exception_handlers=handlers))
 
 
 class _Admin:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
 # Seconds. Many changes at once are one word, and a silent stream says now and then that it lives.
 # At the end the streams get a moment to say so.
@@ -21,7 +21,7 @@ PARTING = 0.4
 class Changes:
     """The streams that are open, and how they are told; they belong to the server's loop."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SandboxState) -> None:
         self._world = world
         self._loop = asyncio.get_running_loop()
         self._listeners: set[asyncio.Event] = set()

@@ -17,7 +17,7 @@ _READING = {"GET", "HEAD"}
 _OWN_SITE = {None, "same-origin", "none"}
 
 
-def own_site_only(app: ASGIApp) -> ASGIApp:
+def same_origin_only(app: ASGIApp) -> ASGIApp:
     """Keep pages of other sites out, which a browser on this machine may have open."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from clicksend_reseller.sandbox.sandbox import Sandbox
-    from clicksend_reseller.sandbox.service.state import World
+    from clicksend_reseller.sandbox.service.state import SandboxState
 
 # What cannot be dialled, and what is dialled in its place.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -128,7 +128,7 @@ def _served(sandbox: Sandbox, host: str, port: int) -> Served:
 class _API:
     """The application behind everything that is not the sandbox's own."""
 
-    def __init__(self, world: World, connections: Connections) -> None:
+    def __init__(self, world: SandboxState, connections: Connections) -> None:
         self._world = world
         self._connections = connections
 

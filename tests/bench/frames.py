@@ -11,7 +11,7 @@ import asyncio
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
@@ -50,7 +50,10 @@ class Counting:
             self.calls[_name(frame.f_code)] += 1
 
     def _make_task(
-        self, loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, Any], **options: Any
+        self,
+        loop: asyncio.AbstractEventLoop,
+        step: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        **options: Any,
     ) -> asyncio.Task[Any]:
         code = getattr(step, "cr_code", None)
         self.tasks[_name(code) if code is not None and _is_ours(code) else "others'"] += 1

@@ -7,6 +7,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeGuard, cast
 
+from clicksend_reseller._wire.money import exact
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 # 2 MiB of tiny objects or fractions take 50 MB; the largest real page has a tenth of this.
@@ -64,7 +66,7 @@ def _fraction(number: str) -> Decimal:
     if len(number) > _LONGEST_FRACTION:
         raise ValueError(f"a number has more than {_LONGEST_FRACTION} characters")
     try:
-        return Decimal(number)
+        return exact(number)
     except InvalidOperation:
         raise ValueError("a number is out of range") from None
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import attrs
 
+from clicksend_reseller._wire.money import minus
+
 __all__ = ["Assumptions", "Opinion", "Verdict", "judge", "weigh"]
 
 
@@ -99,7 +101,7 @@ def judge(before: Decimal | int, after: Decimal | int, amount: int, assume: Assu
 
 def weigh(before: Decimal | int, after: Decimal | int, amount: int, assume: Assumptions) -> Opinion:
     """Give the verdict of `judge` and its reason."""
-    change = _exact("after", after) - _exact("before", before)
+    change = minus(_exact("after", after), _exact("before", before))
     _check_amount(amount)
     applied = _is_possible(change, *_gain(amount, assume), assume)
     not_applied = _is_possible(change, Decimal(0), Decimal(0), assume)
@@ -131,7 +133,8 @@ def _gain(amount: int, assume: Assumptions) -> tuple[Decimal, Decimal]:
 
 
 def _is_possible(change: Decimal, least: Decimal, most: Decimal, assume: Assumptions) -> bool:
-    too_low = assume.max_spend is not None and change < least - assume.max_spend
+    spend = assume.max_spend
+    too_low = spend is not None and change < minus(least, Decimal(spend))
     too_high = assume.exclusive and change > most
     return not too_low and not too_high
 

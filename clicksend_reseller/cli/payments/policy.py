@@ -9,6 +9,7 @@ from decimal import Decimal
 import attrs
 
 from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
+from clicksend_reseller._wire.money import minus
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.payments.amounts import MAX_INT
 from clicksend_reseller.cli.payments.on_record import entries_where, open_clients
@@ -38,7 +39,7 @@ class Policy:
 
     def amount_for(self, balance: Decimal) -> int:
         """Give whole units that bring a balance to the mark."""
-        return math.ceil(self.to - balance)
+        return math.ceil(minus(self.to, balance))
 
     def key_for(self, account: Account) -> str:
         """Give the key of a client's transfer in this batch."""

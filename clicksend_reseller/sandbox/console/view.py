@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import attrs
 
+from clicksend_reseller._wire.money import CONTEXT, minus
 from clicksend_reseller.sandbox import serialize
 from clicksend_reseller.sandbox.service.faults import OPERATIONS, SERVED_KINDS
 from clicksend_reseller.sandbox.service.state import Balance
@@ -166,9 +167,11 @@ def _tags(client: Client, standing: Sequence[Fault]) -> tuple[str, ...]:
 
 def _line(amounts: Sequence[Decimal]) -> str:
     least, most = min(amounts), max(amounts)
-    span = (most - least) or 1
+    span = minus(most, least)
     step = _WIDTH / max(1, len(amounts) - 1)
-    heights = [float((amount - least) / span) if most > least else 0.5 for amount in amounts]
+    heights = [
+        float(CONTEXT.divide(minus(amount, least), span)) if span else 0.5 for amount in amounts
+    ]
     places = [(n * step, (1 - height) * (_HEIGHT - 4) + 2) for n, height in enumerate(heights)]
     if len(places) == 1:
         places.append((_WIDTH, places[0][1]))

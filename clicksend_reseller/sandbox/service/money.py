@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from clicksend_reseller._wire.money import CONTEXT
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -20,8 +22,6 @@ RATES: Mapping[str, Decimal] = {
     "USD": Decimal("1.50"),
 }
 
-# Its own context: whoever uses the sandbox in process may have set another precision.
-_CONTEXT = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _MICRO = Decimal("0.000001")
 _AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -47,8 +47,8 @@ def convert(amount: Decimal, source: str, target: str, rates: Mapping[str, Decim
     """Change an amount of one currency into another."""
     if source == target:
         return _to_micro(amount)
-    in_aud = _CONTEXT.multiply(amount, rates[source])
-    return _to_micro(_CONTEXT.divide(in_aud, rates[target]))
+    in_aud = CONTEXT.multiply(amount, rates[source])
+    return _to_micro(CONTEXT.divide(in_aud, rates[target]))
 
 
 def check_rate(currency: str, rates: Container[str]) -> None:
@@ -61,16 +61,6 @@ def check_rate(currency: str, rates: Container[str]) -> None:
         raise ValueError(f"no rate for currency {currency!r}: pass it in rates=")
 
 
-def plus(one: Decimal, other: Decimal) -> Decimal:
-    """Add, whatever the context of the calling thread is."""
-    return _CONTEXT.add(one, other)
-
-
-def minus(one: Decimal, other: Decimal) -> Decimal:
-    """Subtract, whatever the context of the calling thread is."""
-    return _CONTEXT.subtract(one, other)
-
-
 def _to_micro(value: Decimal) -> Decimal:
     # Adding zero turns a negative zero into a plain one.
-    return _CONTEXT.add(value.quantize(_MICRO, context=_CONTEXT), Decimal(0))
+    return CONTEXT.add(value.quantize(_MICRO, context=CONTEXT), Decimal(0))

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from clicksend_reseller._wire.money import minus, plus
 from clicksend_reseller.sandbox.service.accounts import MAX_ID, Client
 from clicksend_reseller.sandbox.service.faults import Fault, FaultTable
-from clicksend_reseller.sandbox.service.money import check_rate, convert, minus, money, plus
+from clicksend_reseller.sandbox.service.money import check_rate, convert, money
 from clicksend_reseller.sandbox.service.quirks import Quirks
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class SandboxState:
         credit, balance = minus(self.credit, cost), plus(client.balance, gain)
         if (cost > 0 and credit < 0) or (gain < 0 and balance < 0):
             raise ShortOfCreditError
-        self._remember(client.user_id, gain, -cost)
+        self._remember(client.user_id, gain, minus(Decimal(0), cost))
         self.credit = credit
         paid = attrs.evolve(client, balance=balance)
         self.add(paid)

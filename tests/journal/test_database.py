@@ -200,6 +200,18 @@ async def test_steps_of_one_connection_take_turns():
     await engine.dispose()
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("pool", [StaticPool, type("Ours", (StaticPool,), {})])
+async def test_one_connection_for_all_is_refused_on_postgresql(postgres, driver, pool):
+    """One step's transaction swallowed another's claim; others may use the engine besides us."""
+    url = postgres.url(postgres.new_database(), driver=driver)
+    engine = create_async_engine(url, poolclass=pool)
+    with pytest.raises(ConfigurationError, match=r"one connection for all.*usual pool"):
+        SQLJournal(engine, create=True)
+    await engine.dispose()
+
+
 def test_a_journal_belongs_to_one_event_loop(tmp_path):
     """On another one it says so, before anything is recorded."""
     journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
+from clicksend_reseller.journal.sql.sqlite_file import check_file
 
 __all__ = ["Database", "failure"]
 
@@ -181,6 +182,7 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 for pragma in pragmas(self._synchronous):
                     await connection.exec_driver_sql(pragma)
+            await check_file(connection)
             yield connection
 
 

@@ -22,6 +22,10 @@ _NO_URL = (
     "this is no database URL: write sqlite+aiosqlite:///transfers.db or "
     "postgresql+asyncpg://user@host/database; in a password %40 is @ and %3A is :"
 )
+_SHARED = (
+    "this engine has one connection for all who use it, so the transaction of one step would "
+    "commit or undo another one's: give the journal an engine with SQLAlchemy's usual pool"
+)
 _DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg or psycopg"}
 
 
@@ -48,13 +52,15 @@ def open_engine(given: str | URL | AsyncEngine) -> Opened:
     """Take an engine, or make one.
 
     Raises:
-        ConfigurationError: the URL cannot be used.
+        ConfigurationError: the URL cannot be used, or the engine has one connection for all.
         ImportError: its driver is not installed.
         TypeError: neither a URL nor an AsyncEngine.
     """
     if isinstance(given, AsyncEngine):
         _check_database(given.dialect.name)
         shares = isinstance(given.pool, StaticPool)
+        if shares and given.dialect.name == "postgresql":
+            raise ConfigurationError(_SHARED)
         return Opened(engine=given, is_ours=False, shares_connection=shares)
     if not isinstance(given, str | URL):
         raise TypeError(

@@ -66,7 +66,7 @@ class SQLJournal(Records):
             unknown; then a balance can tell what became of it.
 
     Raises:
-        ConfigurationError: the URL cannot be used.
+        ConfigurationError: the URL cannot be used, or the engine has one connection for all.
         ImportError: the driver is not installed.
         TypeError: neither a URL nor an AsyncEngine.
     """

@@ -12,6 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.schema import COLUMNS, table
+from clicksend_reseller.journal.sql.sqlite_file import check_file
 
 __all__ = ["prepare"]
 
@@ -45,6 +46,7 @@ async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
         await _check_begins(connection)
         for pragma in pragmas("FULL"):
             await connection.exec_driver_sql(pragma)
+    await check_file(connection)
     mode = await _mode(connection)
     if opened.is_ours and mode not in {"wal", "memory"}:
         mode = await _switch_to_wal(connection)

@@ -1,0 +1,81 @@
+"""A file of SQLite has one name, because SQLite finds its WAL by that name.
+
+Under two names, a hard link or a file that is mounted by itself, each has a WAL of its own: two
+processes then see two journals, and each pays every key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clicksend_reseller import JournalError
+
+__all__ = ["check_file", "fault_of_file"]
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_CHECKED = "clicksend_reseller.journal: one name"
+_SIBLINGS = ("", "-wal", "-shm")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+async def check_file(connection: AsyncConnection) -> None:
+    """Look at the file of a connection, once for each that is made.
+
+    Raises:
+        JournalError: it has, or may have, another name.
+    """
+    if _CHECKED in connection.info:
+        return
+    databases = await connection.exec_driver_sql("PRAGMA database_list")
+    file = next((row.file for row in databases if row.name == "main"), "")
+    if file and (fault := fault_of_file(file)):
+        raise JournalError(fault, permanent=True)
+    connection.info[_CHECKED] = True
+
+
+def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:
+    """Say why a file, or what SQLite keeps beside it, goes by two names; empty where it does not.
+
+    Args:
+        path: as SQLite has it.
+        mounts: this process's mount table; systems without one cannot mount a single file.
+    """
+    real = os.path.realpath(path)
+    mounted = _mount_points(mounts)
+    faults = (_fault(real + suffix, mounted) for suffix in _SIBLINGS)
+    return next(filter(None, faults), "")
+
+
+def _fault(path: str, mounted: frozenset[bytes]) -> str:
+    try:
+        names = Path(path).stat().st_nlink
+    except FileNotFoundError:
+        return ""  # SQLite makes and removes the two beside the file
+    why = "each name has a write-ahead log of its own, and a key would be paid under each"
+    if names > 1:
+        return (
+            f"the file {path!r} has {names} names (hard links), and {why}: "
+            "keep one of them, and mount the folder, not the file"
+        )
+    if os.fsencode(path) in mounted:
+        return (
+            f"the file {path!r} is itself a mount point, and {why}: mount the folder, not the file"
+        )
+    return ""
+
+
+def _mount_points(mounts: Path) -> frozenset[bytes]:
+    try:
+        lines = mounts.read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(_unescaped(line.split(b" ")[4]) for line in lines)
+
+
+def _unescaped(field: bytes) -> bytes:
+    r"""Read the kernel's way to write a blank, \040, and the like."""
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), field)

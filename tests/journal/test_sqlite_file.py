@@ -1,0 +1,240 @@
+"""One file has one name: under two, each with a WAL of its own, a key was paid twice."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from clicksend_reseller import JournalError
+from clicksend_reseller.journal import SQLJournal
+from clicksend_reseller.journal.sql.sqlite_file import fault_of_file
+from support.command_line import Home
+from support.programs import missing, program
+
+
+def of_url(path):
+    """Open a journal by its URL."""
+    return SQLJournal(f"sqlite+aiosqlite:///{path}")
+
+
+def of_engine(path):
+    """Open one on an engine of somebody's own."""
+    return SQLJournal(create_async_engine(f"sqlite+aiosqlite:///{path}"), create=True)
+
+
+OPENERS = pytest.mark.parametrize("opened", [of_url, of_engine])
+
+
+async def pay(journal, sandbox):
+    """Pay 5 AUD to client 1001 under the key k1."""
+    try:
+        async with journal, sandbox.client(journal=journal) as client:
+            await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+    finally:
+        await journal._engine.dispose()
+
+
+@pytest.mark.asyncio
+@OPENERS
+async def test_a_file_with_two_names_pays_nothing(tmp_path, sandbox, opened):
+    """Under either name, and the error says what to do; with one name left it is paid once."""
+    one, other = tmp_path / "j.db", tmp_path / "other" / "j.db"
+    other.parent.mkdir()
+    await pay(opened(one), sandbox)
+    os.link(one, other)
+    for name in (one, other):
+        with pytest.raises(JournalError, match=r"2 names \(hard links\).*mount the folder"):
+            await pay(opened(name), sandbox)
+    one.unlink()
+    await pay(opened(other), sandbox)
+    assert [5] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+@OPENERS
+async def test_an_empty_file_with_two_names_is_refused_before_anything_is_made(
+    tmp_path, sandbox, opened
+):
+    """Made by hand, linked, and then taken for a journal by two."""
+    one, other = tmp_path / "j.db", tmp_path / "k.db"
+    one.touch()
+    os.link(one, other)
+    for name in (one, other):
+        with pytest.raises(JournalError, match="2 names"):
+            await pay(opened(name), sandbox)
+    assert (b"", (), []) == (one.read_bytes(), sandbox.requests, [*tmp_path.glob("*-wal")])
+
+
+@pytest.mark.asyncio
+async def test_a_link_to_what_lies_beside_is_refused_too(tmp_path):
+    """The write-ahead log holds what was sent."""
+    path = tmp_path / "j.db"
+    async with of_url(path) as journal:
+        await journal.get("k1")
+        os.link(f"{path}-wal", tmp_path / "copy")
+        with pytest.raises(JournalError, match=r"j\.db-wal' has 2 names"):
+            async with of_url(path):
+                pass
+
+
+@pytest.mark.asyncio
+async def test_each_connection_looks_again(tmp_path):
+    """A link may be made while the program runs; an engine may make a connection for each step."""
+    path = tmp_path / "j.db"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+    async with SQLJournal(engine, create=True) as journal:
+        await journal.get("k1")
+        os.link(path, tmp_path / "k.db")
+        with pytest.raises(JournalError, match="2 names"):
+            await journal.get("k1")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("where", ["file", "folder"])
+async def test_a_symbolic_link_is_the_same_name(tmp_path, sandbox, where):
+    """SQLite follows it, and finds the same WAL."""
+    (tmp_path / "real").mkdir()
+    path, link = tmp_path / "real" / "j.db", tmp_path / "link.db"
+    if where == "file":
+        link.symlink_to(path)
+    else:
+        (tmp_path / "way").symlink_to(path.parent)
+        link = tmp_path / "way" / "j.db"
+    for name in (path, link):
+        await pay(of_url(name), sandbox)
+    assert [5] == sandbox.transfers_to(1001)
+    assert "" == fault_of_file(str(link))
+
+
+@pytest.mark.asyncio
+async def test_what_is_in_memory_has_no_name():
+    """It cannot have two."""
+    for path in ("", "/:memory:"):
+        async with SQLJournal(f"sqlite+aiosqlite://{path}") as journal:
+            assert None is await journal.get("k1")
+
+
+# -- mounted
+
+
+SEEN = """
+import asyncio, json, sys
+from sqlalchemy.ext.asyncio import create_async_engine
+from clicksend_reseller import JournalError
+from clicksend_reseller.journal import SQLJournal
+
+async def look(journal):
+    try:
+        async with journal:
+            return "opened"
+    except JournalError as error:
+        return str(error)
+
+async def main():
+    seen = []
+    for path in sys.argv[1:]:
+        url = f"sqlite+aiosqlite:///{path}"
+        seen.append(await look(SQLJournal(url)))
+        engine = create_async_engine(url)
+        seen.append(await look(SQLJournal(engine, create=True)))
+        await engine.dispose()
+    print(json.dumps(seen))
+
+asyncio.run(main())
+"""
+
+
+def mounting(mounted, *command):
+    """Run a command where pairs of paths are mounted, in a mount table that ends with it."""
+    unshare = program("unshare")
+    ways = ([unshare, "--mount"], [unshare, "--map-root-user", "--mount"])
+    way = next(
+        (way for way in ways if not subprocess.run([*way, "true"], check=False).returncode), None
+    )
+    if way is None:
+        missing("a private mount table (unshare --mount)")
+    script = "".join('mount --bind "$1" "$2" && shift 2 && ' for _ in mounted) + 'exec "$@"'
+    words = [str(path) for pair in mounted for path in pair]
+    return subprocess.run(
+        [*way, "sh", "-c", script, "sh", *words, *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Give a file, another path to mount it at, and a link to that; their names have blanks."""
+    real, place, link = (tmp_path / name for name in ("a b.db", "c \\d ü.db", "link.db"))
+    real.touch()
+    place.touch()
+    link.symlink_to(place)
+    return real, place, link
+
+
+def test_a_file_that_is_mounted_by_itself_is_refused(files):
+    """By its name and through a symbolic link; the file that is behind it is not."""
+    real, place, link = files
+    done = mounting([(real, place)], sys.executable, "-c", SEEN, place, link, real)
+    assert 0 == done.returncode, done.stderr
+    *refused, one, other = json.loads(done.stdout)
+    assert ["opened", "opened"] == [one, other]
+    assert 4 == len(refused)
+    for said in refused:
+        assert "is itself a mount point" in said
+        assert "mount the folder, not the file" in said
+
+
+def test_a_folder_that_is_mounted_is_what_we_ask_for(tmp_path):
+    """The WAL is mounted with it."""
+    real, place = tmp_path / "real", tmp_path / "place"
+    real.mkdir()
+    place.mkdir()
+    done = mounting([(real, place)], sys.executable, "-c", SEEN, place / "j.db", real / "j.db")
+    assert ["opened"] * 4 == json.loads(done.stdout), done.stderr
+
+
+def test_the_command_says_so_too(files, tmp_path):
+    """Whoever mounts a single file into a container mostly runs a command there."""
+    real, place, _ = files
+    home = Home(tmp_path / "home")
+    command = [
+        sys.executable,
+        "-m",
+        "clicksend_reseller.cli",
+        "journal",
+        "list",
+        "--journal",
+        place,
+    ]
+    done = mounting([(real, place)], "env", *(f"{k}={v}" for k, v in home.env.items()), *command)
+    assert 1 == done.returncode
+    assert "mount the folder, not the file" in " ".join(done.stderr.split())
+
+
+def test_the_command_refuses_two_names(tmp_path):
+    """It says which file, and what to do."""
+    home = Home(tmp_path)
+    file = tmp_path / "j.db"
+    file.touch()
+    os.link(file, tmp_path / "k.db")
+    run = home.call("journal", "list", "--journal", file)
+    assert 1 == run.status
+    assert "mount the folder" in " ".join(run.err.split())
+
+
+def test_a_system_without_a_mount_table_has_no_such_mounts(tmp_path):
+    """Nothing is taken for one."""
+    file = tmp_path / "j.db"
+    file.touch()
+    assert "" == fault_of_file(str(file), tmp_path / "none")
+    mounts = tmp_path / "mountinfo"
+    escaped = str(file).replace("j", "\\152")
+    mounts.write_text(f"36 35 98:0 /j.db {escaped} rw - ext4 /dev/sda rw\n")
+    assert "mount point" in fault_of_file(str(file), mounts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
     from clicksend_reseller.journal.sql.journal import SQLJournal
     from clicksend_reseller.journal.sql.schema import metadata
+    from clicksend_reseller.journal.sql.transactions import Held
     from clicksend_reseller.journal.states import EDGES, Edge
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Batch",
     "BatchReport",
     "Edge",
+    "Held",
     "Reconciliation",
     "SQLJournal",
     "TransferResult",
@@ -40,6 +42,7 @@ _HOMES = {
     "Batch": "batch",
     "BatchReport": "report",
     "Edge": "states",
+    "Held": "sql.transactions",
     "Reconciliation": "reconcile",
     "SQLJournal": "sql.journal",
     "TransferResult": "report",

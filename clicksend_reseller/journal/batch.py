@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from types import TracebackType
@@ -48,7 +49,9 @@ class _InBulk(Protocol):
 
 @runtime_checkable
 class _Renewing(Protocol):
-    async def renew(self, key: str, *, by: str, note: str) -> int: ...
+    async def renew(
+        self, key: str, *, by: str, note: str, seen: JournalEntry | None = None
+    ) -> int: ...
 
 
 def transfer_many(
@@ -70,7 +73,8 @@ def transfer_many(
         client: with a journal.
         transfers: a list, or `journal.pending()` for what was put in by `intend()`.
         concurrency: rows under way at once; the client's own limit holds as well.
-        renew_rejected: open another round for rows that were refused before this call. Rows of
+        renew_rejected: open another round for rows that were refused before this call; where
+            somebody has decided about a row meanwhile, that counts. Rows of
             `pending()` that were refused are pending no more: find them with
             `entries(state="rejected")`, and `renew` puts them back.
         max_unknown: how many lost answers in a row end the batch.
@@ -91,8 +95,10 @@ def transfer_many(
     journal = client.journal
     if journal is None:
         raise ConfigurationError("transfer_many needs a client with a journal: pass journal=")
-    if renew_rejected and not isinstance(journal, _Renewing):
-        raise ConfigurationError(f"renew_rejected needs a journal that renews, not {journal!r}")
+    if renew_rejected and not _renews(journal):
+        raise ConfigurationError(
+            f"renew_rejected needs a journal with renew(…, seen=), not {journal!r}"
+        )
     _check_count("concurrency", concurrency)
     _check_count("max_unknown", max_unknown)
     given = transfers if isinstance(transfers, AsyncIterable) else _sound(list(transfers))
@@ -151,8 +157,13 @@ class _Row:
     """One row, and what the journal had on record for it."""
 
     transfer: Transfer
-    state: TransferState
+    entry: JournalEntry
     is_same: bool
+
+    @property
+    def state(self) -> TransferState:
+        """Where its newest round stood when the batch began."""
+        return self.entry.state
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -222,7 +233,7 @@ class _Run:
             currency=entry.currency,
         )
         is_same = on_record == transfer and entry.realm == self.client.realm
-        return _Row(transfer, entry.state, is_same)
+        return _Row(transfer, entry, is_same)
 
     # --- which row is next
 
@@ -278,7 +289,7 @@ class _Run:
         if row.is_same and row.state is TransferState.CONFIRMED:
             return _paid(transfer, _recorded_receipt(transfer))
         if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
-            await self._renew(transfer.idempotency_key)
+            await self._renew(row.entry)
         try:
             receipt = await self.client.transfer_credit(
                 transfer.client_user_id,
@@ -295,13 +306,13 @@ class _Run:
             raise
         return _paid(transfer, receipt)
 
-    async def _renew(self, key: str) -> None:
+    async def _renew(self, seen: JournalEntry) -> None:
         try:
             await cast("_Renewing", self.journal).renew(
-                key, by="transfer_many", note="renew_rejected=True"
+                seen.key, by="transfer_many", note="renew_rejected=True", seen=seen
             )
         except JournalError:
-            return  # somebody else has: what is on record now decides
+            return  # somebody else has decided: what is on record now counts
 
     def _count(self, result: TransferResult) -> None:
         self.report.add(result)
@@ -315,6 +326,14 @@ class _Run:
             self.end_early(f"{self._unknown_in_a_row} answers in a row were lost", error)
         elif isinstance(error, ClientStateError) or (was_tried and isinstance(error, _HOPELESS)):
             self.end_early(error.message, error)
+
+
+def _renews(journal: TransferJournal) -> bool:
+    """Return True if a journal renews what was seen; one that does not could override a person."""
+    if not isinstance(journal, _Renewing):
+        return False
+    parameters = inspect.signature(journal.renew).parameters.values()
+    return any(each.name == "seen" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def _check_count(name: str, value: object) -> None:

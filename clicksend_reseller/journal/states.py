@@ -57,7 +57,7 @@ EDGES = (
     _edge("resolve", _SENT, _CONFIRMED, "person", "it arrived; the row is older than 150 s"),
     _edge("resolve", _SENT, _REFUTED, "person", "it did not; the row is older than 150 s"),
     _edge("resolve", _UNKNOWN, _CONFIRMED, "person", "it arrived"),
-    _edge("resolve", _UNKNOWN, _REFUTED, "person", "it did not"),
+    _edge("resolve", _UNKNOWN, _REFUTED, "person", "it did not; sent more than 150 s ago"),
     _edge("resolve", _INTENDED, _REFUTED, "person", "it shall not be paid"),
     _edge("hold", _INTENDED, _UNKNOWN, "person", "a backup was restored"),
     _edge("renew", _REJECTED, _INTENDED, "person", "the next round of the same key"),

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from aging import put_back_at
+
 
 @pytest.fixture
 def doubtful(live, served):
@@ -75,19 +77,22 @@ def test_only_what_is_final_is_renewed(doubtful):
     """An unknown one is not: it would be paid twice."""
     run = doubtful.call("journal", "renew", "k")
     assert 1 == run.status
+    put_back_at(doubtful)
     assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", "--note", "x").status
     assert 0 == doubtful.call("journal", "renew", "k", "--note", "again").status
     run = doubtful.call("journal", "show", "k", "-o", "csv", "--columns", "round,state")
     assert ['1,"refuted"', '2,"intended"'] == run.out.splitlines()[1:]
 
 
-def test_holding_stops_what_is_intended(doubtful, served):
+@pytest.mark.parametrize("words", [(), ("--before", "now")])
+def test_holding_stops_what_is_intended(doubtful, served, words):
     """After a restore: what was intended becomes unknown, and is not paid."""
+    put_back_at(doubtful)
     assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", "--note", "x").status
     assert 0 == doubtful.call("journal", "renew", "k").status
-    run = doubtful.call("journal", "hold", "--before", "now", "--note", "restored")
+    run = doubtful.call("journal", "hold", *words, "--note", "restored")
     assert 0 == run.status
-    assert "1 stopped" in run.err
+    assert "1 stopped, 0 left" in run.err
     assert "compare with the dashboard before" in run.err
     assert "run no list and renew nothing from after the backup" in run.err
     again = doubtful.call("transfer", 1011, 12, "AUD", "--key", "k", "--yes")

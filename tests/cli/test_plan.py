@@ -50,6 +50,7 @@ def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, serve
     assert len(doubtful) <= 4
     for user_id in doubtful:
         key = f"june/{user_id}"
+        age(live)
         told = "--applied" if int(user_id) in {who for who, _ in served.paid} else "--not-applied"
         assert 0 == live.call("journal", "resolve", key, told, "--note", "ledger").status
         if told == "--not-applied":
@@ -331,6 +332,7 @@ def test_a_refuted_row_is_renewed_by_a_person_only(live, served):
     """--renew-rejected is about what the API refused; the hint says how."""
     words = ("top-up", "--from", written(live, [1011]), "--batch", "june", *CAP)
     assert 6 == live.call(*words).status
+    age(live)
     assert 0 == live.call("journal", "resolve", "june/1011", "--not-applied", "--note", "x").status
     run = live.call(*words, "--renew-rejected")
     assert (5, 1) == (run.status, len(served.ledger))

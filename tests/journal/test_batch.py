@@ -281,6 +281,32 @@ async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
 
 
 @pytest.mark.asyncio
+async def test_a_row_that_a_person_has_decided_meanwhile_is_not_renewed(sandbox, journal):
+    """It was rejected when the batch began; then somebody said that it shall not be paid."""
+    sandbox.fail("error", times=2, status=400, response_code="BAD_REQUEST")
+    async with journal, sandbox.client(journal=journal) as client:
+        rows = transfers(2)
+        assert {"rejected"} == set((await statuses(transfer_many(client, rows))).values())
+        batch = transfer_many(client, rows, renew_rejected=True, concurrency=1)
+        found = [await anext(batch)]
+        await journal.renew("k1", by="ann", note="was this wanted?")
+        await journal.resolve("k1", applied=False, by="ann", note="no")
+        found += [result async for result in batch]
+        entry = await journal.get("k1")
+    assert ["paid", "rejected"] == [result.status.value for result in found]
+    assert "on record as 'refuted' (no)" in str(found[1].error)
+    assert entry is not None
+    assert [TransferState.REJECTED, TransferState.REFUTED] == [e.state for e in entry.rounds]
+    assert [rows[0].client_user_id] == [each.client_user_id for each in sandbox.ledger]
+
+
+def test_a_journal_that_renews_whatever_it_finds_renews_for_no_batch(sandbox):
+    """It could override a person: it must take what was seen."""
+    with pytest.raises(ConfigurationError, match="seen="):
+        transfer_many(sandbox.client(journal=MemoryJournal()), [], renew_rejected=True)
+
+
+@pytest.mark.asyncio
 async def test_a_cancelled_batch_counts_what_had_left_as_unknown(sandbox, journal):
     """It may have been paid, so it must not be said to be "not tried"."""
     sandbox.fail("slow", operation="transfer_credit", times=None, seconds=0.2)

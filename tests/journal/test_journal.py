@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from aging import put_back
 from clicksend_reseller import (
     InsufficientCreditError,
     JournalEntry,
@@ -37,15 +38,6 @@ def transfer(key="k1", client_user_id=1001, amount=5, currency="AUD"):
 async def pay(client, key="k1", client_user_id=1001):
     """Make that transfer."""
     return await client.transfer_credit(client_user_id, 5, "AUD", idempotency_key=key)
-
-
-async def put_back(url, seconds, **where):
-    """Let rows be older than they are."""
-    engine = create_async_engine(url)
-    moment = datetime.now(UTC) - timedelta(seconds=seconds)
-    async with engine.begin() as connection:
-        await connection.execute(update(table).filter_by(**where).values(sent_at=moment))
-    await engine.dispose()
 
 
 def without_times(entry):
@@ -87,7 +79,7 @@ async def test_a_transfer_is_recorded_sent_and_confirmed(opened, sandbox):
 
 
 @pytest.mark.asyncio
-async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, sandbox):
+async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, url, sandbox):
     """Nothing is sent again before; a refuted round is renewed, and then it is paid."""
     sandbox.fail("lost")
     async with opened() as journal, sandbox.client(journal=journal) as client:
@@ -95,6 +87,7 @@ async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, sandbo
             with pytest.raises(TransferOutcomeUnknownError):
                 await pay(client)
         assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
+        await put_back(url)
         resolved = await journal.resolve("k1", applied=False, by="ann", note="asked")
         assert (REFUTED, "ann", "asked") == (resolved.state, resolved.by, resolved.note)
         with pytest.raises(JournalError, match="renew"):
@@ -170,6 +163,66 @@ async def test_a_sent_row_is_judged_after_150_seconds(opened, url):
         assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
         entry = await journal.resolve("k1", applied=True, by="ann", note="")
     assert CONFIRMED is entry.state
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_row_is_called_not_applied_after_150_seconds(opened, url, sandbox):
+    """Before that the bytes may still be delivered; that it was applied may be said at once."""
+    sandbox.fail("lost", times=2)
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        for key, client_user_id in (("k1", 1001), ("k2", 1003)):
+            with pytest.raises(TransferOutcomeUnknownError):
+                await pay(client, key, client_user_id)
+        with pytest.raises(JournalError, match=r"may still be under way.*150 s"):
+            await journal.resolve("k1", applied=False, by="ann", note="")
+        entry = await journal.resolve("k2", applied=True, by="ann", note="")
+        assert CONFIRMED is entry.state
+        await put_back(url, 151, key="k1")
+        entry = await journal.resolve("k1", applied=False, by="ann", note="")
+    assert REFUTED is entry.state
+
+
+@pytest.mark.asyncio
+async def test_a_renewal_loses_against_what_a_person_has_decided_meanwhile(opened):
+    """It names the round and the state that it has seen, and nothing is renewed otherwise."""
+    async with opened() as journal:
+        await journal.intend(transfer(), realm=REALM)
+        assert await journal.claim("k1", 1, realm=REALM, attempt="a")
+        sent = await journal.get("k1")
+        assert await journal.settle("k1", 1, "a", REJECTED, status_code=400)
+        rejected = await journal.get("k1")
+        with pytest.raises(JournalError, match=r"has changed meanwhile.*look at it again"):
+            await journal.renew("k1", by="ann", note="", seen=sent)
+        assert 2 == await journal.renew("k1", by="ann", note="", seen=rejected)
+        await journal.resolve("k1", applied=False, by="ann", note="shall not be paid")
+        with pytest.raises(JournalError, match="was 1, 'rejected', and is 2, 'refuted'"):
+            await journal.renew("k1", by="batch", note="", seen=rejected)
+        entry = await journal.get("k1")
+    assert entry is not None
+    assert (2, REFUTED) == (entry.round, entry.state)
+
+
+@pytest.mark.asyncio
+async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
+    """Rows of a machine whose clock was ahead were left, and paid; what is left is counted."""
+    async with opened() as journal:
+        for n, (key, ahead) in enumerate((("old", -3600), ("new", 0), ("ahead", 7200)), 1):
+            await journal.intend(transfer(key, n))
+            engine = create_async_engine(url)
+            moment = datetime.now(UTC) + timedelta(seconds=ahead)
+            async with engine.begin() as connection:
+                changed = update(table).filter_by(key=key).values(created_at=moment)
+                await connection.execute(changed)
+            await engine.dispose()
+        some = await journal.hold(
+            datetime.now(UTC) - timedelta(seconds=1800), by="ann", note="restored"
+        )
+        assert (2, 1, "2") == (some, some.left, str(some))
+        states = {entry.key: entry.state async for entry in journal.entries()}
+        assert {"old": UNKNOWN, "new": INTENDED, "ahead": UNKNOWN} == states
+        rest = await journal.hold(by="ann", note="restored")
+        assert (1, 0) == (rest, rest.left)
+        assert 3 == len(await everything(journal.entries(state="unknown")))
 
 
 @pytest.mark.asyncio

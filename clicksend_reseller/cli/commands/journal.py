@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -148,8 +148,8 @@ def renew(
     """
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
-        found(session, key)
-        session.run(session.journal.renew(key, by=_who(by), note=note))
+        seen = found(session, key)
+        session.run(session.journal.renew(key, by=_who(by), note=note, seen=seen))
         entry = found(session, key)
         output.one(entry_record(entry))
         words = (str(entry.client_user_id), str(entry.amount), entry.currency, "--key", key)
@@ -160,17 +160,18 @@ def renew(
 
 def hold(
     *,
-    before: Annotated[str, Parameter(metavar="TIME")],
+    before: Annotated[str | None, Parameter(metavar="TIME")] = None,
     note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
     everywhere: GlobalOptions = USUAL,
 ) -> Status:
-    """Stop what was intended before a time: it becomes unknown. Run it after restoring a backup.
+    """Stop all that is intended: it becomes unknown. Run it after restoring a backup.
 
     What the old copy calls intended may have been sent since. Nothing is sent here.
 
     Args:
-        before: now, or a time such as 2026-11-24T10:00Z.
+        before: only what was recorded before a time such as 2026-11-24T10:00Z; else, and with
+            now, everything.
         note: why.
         by: who decides; else your login name.
         everywhere: the options of every command.
@@ -179,10 +180,9 @@ def hold(
     with Session(everywhere) as session:
         if not session.has_journal:
             raise CommandError(Status.FAILED, f"there is no journal {session.place.journal_shown}")
-        count = session.run(session.journal.hold(moment, by=_who(by), note=note))
-        session.console.note(
-            f"{count} stopped: see {command(everywhere, 'journal', 'list', '--unresolved')}"
-        )
+        held = session.run(session.journal.hold(moment, by=_who(by), note=note))
+        listing = command(everywhere, "journal", "list", "--unresolved")
+        session.console.note(f"{held} stopped, {held.left} left: see {listing}")
         session.console.warn(
             "what was begun after the backup is not on record: compare with the dashboard before "
             "you go on, and until then run no list and renew nothing from after the backup"
@@ -221,9 +221,9 @@ def found(session: Session, key: str) -> JournalEntry:
     return entry
 
 
-def _moment(text: str) -> datetime:
-    if text == "now":
-        return datetime.now(UTC)
+def _moment(text: str | None) -> datetime | None:
+    if text in {None, "now"}:
+        return None  # no clock is asked: one that was ahead has written times to come
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -28,6 +28,7 @@ from clicksend_reseller.journal.sql.database import Database, Work, failure
 from clicksend_reseller.journal.sql.engine import open_engine, shown
 from clicksend_reseller.journal.sql.reading import Records
 from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.sql.transactions import Held
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.validation import (
     check_balance,
@@ -146,22 +147,25 @@ class SQLJournal(Records):
         statement = queries.note_balance(key, balance)
         return await self._write(lambda own: transactions.changes_one(own, statement))
 
-    async def renew(self, key: str, *, by: str, note: str) -> int:
+    async def renew(self, key: str, *, by: str, note: str, seen: JournalEntry | None = None) -> int:
         """Open another round of a key that was refused or refuted; one of several callers wins.
 
         Args:
             key: keeps its meaning; earlier rounds stay on record.
             by: who decides.
             note: why.
+            seen: the entry that this is decided upon; where the newest round is another one, or
+                in another state, somebody has decided meanwhile, and nothing is renewed.
 
         Returns:
             The number of the new round, which `transfer_credit` then sends.
 
         Raises:
-            JournalError: its newest round is anything else, or somebody else has renewed it.
+            JournalError: its newest round is anything else, not what was seen, or somebody else
+                has renewed it.
         """
         check_signature(by, note)
-        return await self._write(lambda own: transactions.renew(own, key, by, note))
+        return await self._write(lambda own: transactions.renew(own, key, by, note, seen))
 
     # --- what the client asks
 
@@ -236,7 +240,8 @@ class SQLJournal(Records):
 
         Args:
             key: its newest round must be unknown, or sent more than 150 s ago; one that is
-                intended can be withdrawn with `applied=False`.
+                intended can be withdrawn with `applied=False`. What is unknown is called not
+                applied after these 150 s only, since it may still be on its way.
             applied: whether the credit arrived.
             by: who says so.
             note: how it was found out.
@@ -253,8 +258,8 @@ class SQLJournal(Records):
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
         return await self._write(lambda own: transactions.resolve(own, key, state, by, note))
 
-    async def hold(self, before: datetime, *, by: str, note: str) -> int:
-        """Stop everything intended before a moment: it becomes unknown, for a person to judge.
+    async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:
+        """Stop everything that is intended: it becomes unknown, for a person to judge.
 
         Call it after restoring a backup or failing over to a replica that lagged, before any
         client runs: what the old copy calls intended may have been sent since.
@@ -264,24 +269,22 @@ class SQLJournal(Records):
         before you have compared with the ClickSend dashboard.
 
         Args:
-            before: usually now; with a time zone.
+            before: only what was recorded earlier, with a time zone; by default everything. A
+                round is left only if it was recorded between then and now by the database's
+                clock: a time that is still to come was written by a clock that was wrong.
             by: who decides.
             note: why.
 
         Returns:
-            How many rounds were stopped.
+            How many rounds were stopped, an int; its `left` is how many are intended still.
 
         Raises:
             JournalError: the journal failed.
         """
-        check_moment("before", before)
+        if before is not None:
+            check_moment("before", before)
         check_signature(by, note)
-        statement = queries.hold(self._dialect, before, by=by, note=note)
-
-        async def work(own: AsyncConnection) -> int:
-            return (await own.execute(statement)).rowcount
-
-        return await self._write(work)
+        return await self._write(lambda own: transactions.hold(own, before, by, note))
 
     # --- the journal itself
 

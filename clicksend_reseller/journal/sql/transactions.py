@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
 from sqlalchemy import CursorResult, Row, Select, Update
 from sqlalchemy.exc import IntegrityError
@@ -23,9 +24,11 @@ from clicksend_reseller.journal.states import sources
 
 __all__ = [
     "RESOLVABLE_AFTER",
+    "Held",
     "Settlement",
     "changes_one",
     "enqueue",
+    "hold",
     "read",
     "record",
     "renew",
@@ -76,13 +79,22 @@ async def enqueue(own: AsyncConnection, transfer: Transfer) -> JournalEntry:
     return entry
 
 
-async def renew(own: AsyncConnection, key: str, by: str, note: str) -> int:
+async def renew(
+    own: AsyncConnection, key: str, by: str, note: str, seen: JournalEntry | None
+) -> int:
     """Insert the next round.
 
     Raises:
-        JournalError: the newest one is not refused, or somebody else was quicker.
+        JournalError: the newest one is not refused, not what was seen, or somebody else was
+            quicker.
     """
     row = await _newest(own, key)
+    if seen is not None and (row.round, row.state) != (seen.round, seen.state):
+        raise JournalError(
+            f"{key!r} has changed meanwhile: its newest round was {seen.round}, "
+            f"{str(seen.state)!r}, and is {row.round}, {row.state!r}: look at it again",
+            permanent=True,
+        )
     if row.state not in sources("renew"):
         raise JournalError(
             f"the newest round of {key!r} is {row.state!r}, and only one that was rejected "
@@ -110,11 +122,35 @@ async def resolve(
     row = await _newest(own, key)
     if row.state not in sources("resolve", state):
         raise JournalError(_why_not(row), permanent=True)
-    if row.state == TransferState.SENT.value:
-        await _check_age(own, row)
+    if row.state == TransferState.SENT.value or state is TransferState.REFUTED:
+        await _check_age(own, row)  # what was never sent has no age
     if not await changes_one(own, queries.resolve(own.dialect, row, state, by=by, note=note)):
         raise JournalError(f"{key!r} has changed meanwhile: look at it again")
     return to_entry(await _newest(own, key))
+
+
+class Held(int):
+    """How many rounds a hold has stopped, as an int.
+
+    Attributes:
+        left: how many are intended still.
+    """
+
+    left: int
+
+    def __new__(cls, held: int, *, left: int) -> Self:
+        """Keep both numbers."""
+        number = super().__new__(cls, held)
+        number.left = left
+        return number
+
+
+async def hold(own: AsyncConnection, before: datetime | None, by: str, note: str) -> Held:
+    """Stop what is intended, and count what is left."""
+    statement = queries.hold(own.dialect, before, by=by, note=note)
+    held = (await own.execute(statement)).rowcount
+    [answer] = await read(own, queries.count_intended())
+    return Held(held, left=answer[0])
 
 
 class Settlement:

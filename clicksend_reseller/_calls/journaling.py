@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
 import attrs
 
 from clicksend_reseller._calls.tasks import run_within, shielded
+from clicksend_reseller._wire.keys import fault_of_key, key_in, normalized
 from clicksend_reseller._wire.refusals import refusal
 from clicksend_reseller.errors import (
     APIResponseError,
@@ -35,7 +36,6 @@ _logger = logging.getLogger("clicksend_reseller")
 # A settlement that cannot be written in this time leaves the row `sent`, for a person to judge.
 SETTLE_SECONDS = 30.0
 NOT_SENT = "not sent"
-LONGEST_KEY = 255
 
 
 class TransferState(StrEnum):
@@ -151,8 +151,9 @@ class TransferGuard:
     def __init__(
         self, journal: TransferJournal, transfer: Transfer, *, realm: str, minted: bool
     ) -> None:
-        self.key = transfer.idempotency_key
+        self.key = normalized(transfer.idempotency_key)
         self._journal = journal
+        self._given = transfer.idempotency_key
         self._transfer = transfer
         self._realm = realm
         self._minted = minted
@@ -236,9 +237,12 @@ class TransferGuard:
         return self._claimed or self._claim_in_doubt
 
     async def _intend(self) -> JournalEntry:
-        entry: object = await self._journal.intend(self._transfer, realm=self._realm)
-        if not isinstance(entry, JournalEntry) or entry.key != self.key:
+        key = await key_in(self._journal, self._given)
+        transfer = attrs.evolve(self._transfer, idempotency_key=key)
+        entry: object = await self._journal.intend(transfer, realm=self._realm)
+        if not isinstance(entry, JournalEntry) or normalized(entry.key) != self.key:
             raise TypeError(f"intend() must give the entry of its key, not {entry!r:.80}")
+        self.key = entry.key
         return entry
 
     async def _claim(self) -> None:
@@ -339,10 +343,8 @@ def open_guard(
     """Make the guard of one transfer, under a minted key where the caller gave none."""
     if key is not None and not isinstance(key, str):
         raise TypeError(f"idempotency_key must be a str, not {key!r}")
-    if key is not None and not (key.isprintable() and 1 <= len(key) <= LONGEST_KEY):
-        raise ValueError(
-            f"idempotency_key must be 1 to {LONGEST_KEY} printable characters, not {key!r:.80}"
-        )
+    if key is not None and (fault := fault_of_key(key)):
+        raise ValueError(f"idempotency_key {fault}")
     transfer = Transfer(idempotency_key=key or f"auto-{uuid.uuid4().hex}", **body)
     return TransferGuard(journal, transfer, realm=realm, minted=key is None)
 

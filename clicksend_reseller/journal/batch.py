@@ -29,6 +29,7 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
+from clicksend_reseller._wire.keys import key_in, normalized
 from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
 from clicksend_reseller.journal.validation import fault_of
 
@@ -223,11 +224,16 @@ class _Run:
         journal, realm = self.journal, self.client.realm
         if isinstance(journal, _InBulk):
             return await journal.intend_all(chunk, realm=realm)
-        return [await journal.intend(transfer, realm=realm) for transfer in chunk]
+        return [await self._intend_one(transfer) for transfer in chunk]
+
+    async def _intend_one(self, given: Transfer) -> JournalEntry:
+        key = await key_in(self.journal, given.idempotency_key)
+        transfer = attrs.evolve(given, idempotency_key=key)
+        return await self.journal.intend(transfer, realm=self.client.realm)
 
     def _row(self, transfer: Transfer, entry: JournalEntry) -> _Row:
         on_record = Transfer(
-            idempotency_key=entry.key,
+            idempotency_key=transfer.idempotency_key,
             client_user_id=entry.client_user_id,
             amount=entry.amount,
             currency=entry.currency,
@@ -348,11 +354,12 @@ def _sound(transfers: list[Transfer]) -> list[Transfer]:
         for n, transfer in enumerate(transfers, 1)
         if (fault := _fault_of_row(transfer))
     ]
-    keys = Counter(getattr(transfer, "idempotency_key", None) for transfer in transfers)
+    given = (getattr(transfer, "idempotency_key", None) for transfer in transfers)
+    keys = Counter(normalized(key) for key in given if isinstance(key, str))
     faults += [
         f"the key {key!r} comes {times} times: give each transfer its own"
         for key, times in keys.items()
-        if times > 1 and isinstance(key, str)
+        if times > 1
     ]
     if faults:
         raise ValueError("nothing was sent; " + "; ".join(faults))

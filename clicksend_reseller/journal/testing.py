@@ -179,6 +179,59 @@ class JournalPromises:
         _expect(_values(transfer, _SENT, 1), _seen(entry), "the round that nobody settled")
 
     @_whole
+    async def test_a_stranger_s_settlement_changes_nothing(self) -> None:
+        """Whatever it says, and before and after the round was settled by its own attempt."""
+        transfer, realm = _transfer(), _realm()
+        async with self.open() as journal:
+            await journal.intend(transfer, realm=realm)
+            await self._claim(journal, transfer, realm)
+            await self._expect_no_stranger(journal, transfer, realm, _SENT)
+            own = await self._settle(journal, transfer, _REJECTED)
+            await self._expect_no_stranger(journal, transfer, realm, _REJECTED)
+        _expect(expected=True, found=own, what="settling the own attempt")
+
+    @_whole
+    async def test_a_claimed_round_refuses_another_realm(self) -> None:
+        """It stays with the account that may have been asked to pay it."""
+        transfer, realm = _transfer(), _realm()
+        async with self.open() as journal:
+            await journal.intend(transfer, realm=realm)
+            await self._claim(journal, transfer, realm)
+            stranger = await self._claim(journal, transfer, _realm(), attempt="b")
+            entry = await journal.intend(transfer, realm=realm)
+        _expect(expected=False, found=stranger, what="a claim from another realm")
+        _expect((_SENT, realm, "a"), (entry.state, entry.realm, entry.attempt), "the round")
+
+    @_whole
+    async def test_the_spellings_of_one_text_are_one_key(self) -> None:
+        """An accent of one code point or of two; the entry has the key to claim by."""
+        realm = _realm()
+        for first, second in (("\u00e9", "e\u0301"), ("e\u0301", "\u00e9")):
+            transfer = _transfer()
+            key = transfer.idempotency_key
+            async with self.open() as journal:
+                one = attrs.evolve(transfer, idempotency_key=f"{key}-{first}")
+                entry = await journal.intend(one, realm=realm)
+                on_record = attrs.evolve(transfer, idempotency_key=entry.key)
+                await self._claim(journal, on_record, realm)
+                other = attrs.evolve(transfer, idempotency_key=f"{key}-{second}")
+                again = await journal.intend(other, realm=realm)
+            _expect((entry.key, _SENT), (again.key, again.state), "the key in another spelling")
+
+    @_whole
+    async def test_a_decision_is_written_whatever_its_text_is(self) -> None:
+        """What a server says may not fit into the store; what became of the money must."""
+        for said in ("no \u2013 not today", "\N{MONEY BAG}", "a\0b", "\ud800", "x" * 100_000):
+            transfer, realm = _transfer(), _realm()
+            async with self.open() as journal:
+                await journal.intend(transfer, realm=realm)
+                await self._claim(journal, transfer, realm)
+                found = await self._settle(journal, transfer, _REJECTED, said=said)
+                entry = await journal.intend(transfer, realm=realm)
+            _expect(expected=True, found=found, what=f"settle() with the text {said!r:.20}")
+            _expect(_values(transfer, _REJECTED, 1), _seen(entry), "the settled round")
+
+    @_whole
     async def test_a_round_that_never_left_is_withdrawn(self) -> None:
         """Then it is never sent; what was claimed is not withdrawn."""
         transfer, realm = _transfer(), _realm()
@@ -239,10 +292,22 @@ class JournalPromises:
         state: TransferState,
         *,
         attempt: str = "a",
+        said: str = "said so",
     ) -> bool:
         return await journal.settle(
-            transfer.idempotency_key, 1, attempt, state, status_code=200, response_msg="said so"
+            transfer.idempotency_key, 1, attempt, state, status_code=200, response_msg=said
         )
+
+    async def _expect_no_stranger(
+        self, journal: TransferJournal, transfer: Transfer, realm: str, state: TransferState
+    ) -> None:
+        for said in (_CONFIRMED, _REJECTED, _UNKNOWN, _REFUTED):
+            found = await self._settle(journal, transfer, said, attempt="b", said="by a stranger")
+            _expect(expected=False, found=found, what=f"a stranger's settle() as {said.value}")
+        entry = await journal.intend(transfer, realm=realm)
+        _expect((state, "a"), (entry.state, entry.attempt), "what no stranger has settled")
+        if entry.response_msg == "by a stranger":
+            raise BrokenPromiseError("a stranger's words stand in the round")
 
     async def _expect_in_the_way(
         self, journal: TransferJournal, transfer: Transfer, realm: str, other: Transfer

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from clicksend_reseller import Transfer
+from clicksend_reseller._wire.keys import fault_of_key
 
 __all__ = ["check_balance", "check_moment", "check_signature", "check_transfer", "fault_of"]
 
-LONGEST_KEY = 255
 MAX_INT = 2**31 - 1
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -31,10 +31,9 @@ def check_transfer(transfer: object) -> None:
 
 def fault_of(transfer: Transfer) -> str:
     """Say what is wrong with a transfer; empty where nothing is."""
-    key: object = transfer.idempotency_key
     currency: object = transfer.currency
-    if not isinstance(key, str) or not key.isprintable() or not 1 <= len(key) <= LONGEST_KEY:
-        return f"idempotency_key must be 1 to {LONGEST_KEY} printable characters, not {key!r:.80}"
+    if fault := fault_of_key(transfer.idempotency_key):
+        return f"idempotency_key {fault}"
     if not _is_from_one(transfer.client_user_id):
         return f"client_user_id must be from 1 to {MAX_INT}, not {transfer.client_user_id!r}"
     if not _is_from_one(transfer.amount):

@@ -320,9 +320,9 @@ async def test_a_hold_does_not_reach_what_the_copy_does_not_know(opened, served)
 
 
 @pytest.mark.asyncio
-async def test_keys_are_compared_byte_by_byte(opened):
-    """Two that look alike are two payments, as the reference says."""
-    keys = ["facture-\u00e9", "facture-e\u0301", "inv-7", "inv-7 ", " inv-7", "INV-7"]
+async def test_blanks_and_capitals_make_another_key(opened):
+    """Only the spelling of one text does not, as the reference says."""
+    keys = ["facture-\u00e9", "inv-7", "inv-7 ", " inv-7", "INV-7"]
     rows = [
         Transfer(idempotency_key=key, client_user_id=n, amount=5, currency="AUD")
         for n, key in enumerate(keys, 1)
@@ -330,4 +330,4 @@ async def test_keys_are_compared_byte_by_byte(opened):
     async with opened() as journal:
         entries = await journal.intend_all(rows, realm="r")
     assert keys == [entry.key for entry in entries]
-    assert [1, 2, 3, 4, 5, 6] == [entry.client_user_id for entry in entries]
+    assert [1, 2, 3, 4, 5] == [entry.client_user_id for entry in entries]

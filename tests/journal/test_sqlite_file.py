@@ -156,7 +156,7 @@ def mounting(mounted, *command):
         (way for way in ways if not subprocess.run([*way, "true"], check=False).returncode), None
     )
     if way is None:
-        missing("a private mount table (unshare --mount)")
+        pytest.fail(missing("a private mount table (unshare --mount)"))
     script = "".join('mount --bind "$1" "$2" && shift 2 && ' for _ in mounted) + 'exec "$@"'
     words = [str(path) for pair in mounted for path in pair]
     return subprocess.run(

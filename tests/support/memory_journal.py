@@ -5,6 +5,7 @@ a key belongs to its realm, and only the attempt that claimed a round settles it
 two `await`s is ever seen half done, so the dict is as good as a transaction.
 """
 
+import unicodedata
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
@@ -45,7 +46,7 @@ class MemoryJournal:
     async def intend(self, transfer: Transfer, *, realm: str) -> JournalEntry:
         await self._begin("intend")
         entry = JournalEntry(
-            key=transfer.idempotency_key,
+            key=unicodedata.normalize("NFC", transfer.idempotency_key),
             client_user_id=transfer.client_user_id,
             amount=transfer.amount,
             currency=transfer.currency,

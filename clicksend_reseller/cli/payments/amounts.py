@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
+from clicksend_reseller._wire.keys import RULE, is_key, normalized
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
 ]
 
 MAX_INT = 2**31 - 1  # ids and amounts are int32 on the documentation page (D)
-_LONGEST_KEY = 255
 _LONGEST_BATCH = 200
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -40,14 +39,13 @@ def fault_of_currency(text: str) -> str:
 
 def fault_of_key(text: str) -> str:
     """Say what a key must be; empty where it is one."""
-    if text.isprintable() and 1 <= len(text) <= _LONGEST_KEY and text == text.strip():
-        return ""
-    return f"key must be 1 to {_LONGEST_KEY} printable characters"
+    # A blank at an end is mostly a slip of whoever typed it or made the file.
+    return "" if is_key(text) and text == text.strip() else f"key {RULE}"
 
 
 def spelled(text: str) -> str:
-    """Give the one spelling of a text: an accent may be typed in two ways, and is one key."""
-    return unicodedata.normalize("NFC", text)
+    """Give the one spelling of a text, by the rule that library and journal go by."""
+    return normalized(text)
 
 
 def checked_key(key: str) -> str:

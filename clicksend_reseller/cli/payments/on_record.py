@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clicksend_reseller import JournalEntry, Transfer, TransferState
+from clicksend_reseller._wire.keys import normalized
 
 if TYPE_CHECKING:
     from clicksend_reseller.journal import SQLJournal  # a database library
@@ -23,9 +24,10 @@ _A_DAY = timedelta(hours=24)
 async def entries_of(journal: SQLJournal, keys: Collection[str]) -> Mapping[str, JournalEntry]:
     """Give the newest round of each key that is on record."""
     if len(keys) <= _FEW:
-        found = [await journal.get(key) for key in keys]
-        return {entry.key: entry for entry in found if entry is not None}
-    return await entries_where(journal, lambda entry: entry.key in keys)
+        found = {key: await journal.get(key) for key in keys}
+        return {key: entry for key, entry in found.items() if entry is not None}
+    entries = await entries_where(journal, lambda entry: normalized(entry.key) in keys)
+    return {normalized(key): entry for key, entry in entries.items()}
 
 
 async def entries_where(

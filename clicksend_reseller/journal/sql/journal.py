@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError
@@ -23,11 +23,13 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
+from clicksend_reseller._wire.keys import spellings
 from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, Work, failure
 from clicksend_reseller.journal.sql.engine import open_engine, shown
 from clicksend_reseller.journal.sql.reading import Records
 from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
 from clicksend_reseller.journal.sql.transactions import Held
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.validation import (
@@ -144,8 +146,7 @@ class SQLJournal(Records):
             ValueError: the balance is not finite.
         """
         check_balance(balance)
-        statement = queries.note_balance(key, balance)
-        return await self._write(lambda own: transactions.changes_one(own, statement))
+        return await self._write(lambda own: transactions.note_balance(own, key, balance))
 
     async def renew(self, key: str, *, by: str, note: str, seen: JournalEntry | None = None) -> int:
         """Open another round of a key that was refused or refuted; one of several callers wins.
@@ -165,7 +166,9 @@ class SQLJournal(Records):
                 has renewed it.
         """
         check_signature(by, note)
-        return await self._write(lambda own: transactions.renew(own, key, by, note, seen))
+        return await self._write_words(
+            lambda own, spell: transactions.renew(own, key, spell(by), spell(note), seen)
+        )
 
     # --- what the client asks
 
@@ -210,28 +213,27 @@ class SQLJournal(Records):
         """
         if not sources("settle", state) | sources("withdraw", state):
             raise ValueError(f"no attempt ends as {str(state)!r}")
-        answer = {
-            "balance_after": balance_after,
-            "status_code": status_code,
-            "response_code": _storable(response_code),
-            "response_msg": _storable(response_msg),
-        }
-        statement = queries.settle(
-            self._dialect, key, round, attempt=attempt, state=state, answer=answer
-        )
-        settlement = transactions.Settlement(
-            key, round, attempt=attempt, state=state, answer=answer, statement=statement
-        )
-        for seconds in self._patience:
-            try:
-                return await self._database.write(settlement.write, durable=False)
-            except JournalError:
+
+        def settlement(spell: Spell) -> transactions.Settlement:
+            answer = {
+                "balance_after": balance_after,
+                "status_code": status_code,
+                "response_code": response_code and spell(response_code[:LONGEST_TEXT]),
+                "response_msg": response_msg and spell(response_msg[:LONGEST_TEXT]),
+            }
+            statement = queries.settle(
+                self._dialect, key, round, attempt=attempt, state=state, answer=answer
+            )
+            return transactions.Settlement(
+                key, round, attempt=attempt, state=state, answer=answer, statement=statement
+            )
+
+        try:
+            return await self._settle(key, settlement(storable))
+        except Exception as exc:
+            if not is_about_text(exc):
                 raise
-            except Exception as exc:  # noqa: BLE001 - drivers raise errors of many families
-                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
-                settlement.is_repeated = True
-                await asyncio.sleep(seconds)
-        return await self._database.write(settlement.write, durable=False)
+        return await self._settle(key, settlement(escaped))
 
     # --- what a person decides
 
@@ -256,7 +258,9 @@ class SQLJournal(Records):
         if not isinstance(applied, bool):
             raise TypeError(f"applied must be True or False, not {applied!r}")
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
-        return await self._write(lambda own: transactions.resolve(own, key, state, by, note))
+        return await self._write_words(
+            lambda own, spell: transactions.resolve(own, key, state, spell(by), spell(note))
+        )
 
     async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:
         """Stop everything that is intended: it becomes unknown, for a person to judge.
@@ -284,7 +288,9 @@ class SQLJournal(Records):
         if before is not None:
             check_moment("before", before)
         check_signature(by, note)
-        return await self._write(lambda own: transactions.hold(own, before, by, note))
+        return await self._write_words(
+            lambda own, spell: transactions.hold(own, before, spell(by), spell(note))
+        )
 
     # --- the journal itself
 
@@ -321,8 +327,9 @@ class SQLJournal(Records):
 
     async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
         # A look needs no lock, and for a key that is known it is all.
-        question = queries.rounds_of(transfer.idempotency_key)
-        if rows := await self._look(question):
+        key = transfer.idempotency_key
+        found = await self._look(queries.rounds_of_all(spellings(key)))
+        if rows := transactions.rounds_that_count(found, key, moved_first=True):
             return to_entry(rows[-1])
         [entry] = await self._write(
             lambda own: transactions.record(own, [transfer], realm=realm), durable=False
@@ -347,6 +354,33 @@ class SQLJournal(Records):
 
     # --- on the way to the database
 
+    async def _settle(self, key: str, settlement: transactions.Settlement) -> bool:
+        for seconds in self._patience:
+            try:
+                return await self._database.write(settlement.write, durable=False)
+            except JournalError:
+                raise
+            except Exception as exc:
+                if is_about_text(exc):
+                    raise
+                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
+                settlement.is_repeated = True
+                await asyncio.sleep(seconds)
+        return await self._database.write(settlement.write, durable=False)
+
+    async def _write_words(
+        self, work: Callable[[AsyncConnection, Spell], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Write a person's decision, with its words as they are or escaped."""
+        try:
+            return await self._database.write(lambda own: work(own, storable))
+        except ResellerError:
+            raise
+        except Exception as exc:
+            if not is_about_text(exc):
+                raise failure(exc) from exc
+        return await self._write(lambda own: work(own, escaped))
+
     async def _write(self, work: Work[T], *, durable: bool = True) -> T:
         try:
             return await self._database.write(work, durable=durable)
@@ -358,13 +392,6 @@ class SQLJournal(Records):
 
 async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:
     return await given.connection() if isinstance(given, AsyncSession) else given
-
-
-def _storable(words: str | None) -> str | None:
-    """Keep what any database takes: no NUL, no lone surrogate, and not megabytes of it."""
-    if words is None:
-        return None
-    return words[:LONGEST_TEXT].encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def _chunks(transfers: Iterable[Transfer]) -> Iterable[list[Transfer]]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, Row, Select
 
 from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
+from clicksend_reseller._wire.keys import spellings
 from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, failure
 from clicksend_reseller.journal.sql.schema import newest_with_rounds, to_entry
@@ -35,10 +36,14 @@ class Records:
     async def get(self, key: str) -> JournalEntry | None:
         """Give the newest round of a key; its `rounds` are the history.
 
+        An accent typed in another way is the same key; a row that is on record under the very
+        text that is given comes first.
+
         Raises:
             JournalError: the journal failed.
         """
-        return newest_with_rounds(await self._look(queries.rounds_of(key)))
+        rows = await self._look(queries.rounds_of_all(spellings(key)))
+        return newest_with_rounds(transactions.rounds_that_count(rows, key))
 
     async def pending(self) -> AsyncIterator[Transfer]:
         """Walk over what was put in by `intend()` and not yet sent, oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self
 
 from sqlalchemy import CursorResult, Row, Select, Update
@@ -18,9 +19,10 @@ from clicksend_reseller import (
     Transfer,
     TransferState,
 )
+from clicksend_reseller._wire.keys import normalized, spellings
 from clicksend_reseller.journal.sql import queries
 from clicksend_reseller.journal.sql.schema import to_entry
-from clicksend_reseller.journal.states import sources
+from clicksend_reseller.journal.states import OPEN, sources
 
 __all__ = [
     "RESOLVABLE_AFTER",
@@ -29,13 +31,17 @@ __all__ = [
     "changes_one",
     "enqueue",
     "hold",
+    "note_balance",
     "read",
     "record",
     "renew",
     "resolve",
+    "rounds_that_count",
 ]
 
 _logger = logging.getLogger("clicksend_reseller.journal")
+
+_MOVED = frozenset({TransferState.CONFIRMED, *OPEN})
 
 # A client's attempt lives 120 s at most, and settles within 30 more.
 RESOLVABLE_AFTER = 150.0
@@ -56,12 +62,50 @@ async def record(
     own: AsyncConnection, transfers: Sequence[Transfer], *, realm: str | None, queued: bool = False
 ) -> list[JournalEntry]:
     """Record what is new, and give the newest round of each."""
+    keys = await _keys_of(own, [transfer.idempotency_key for transfer in transfers])
     insert = queries.insert_first_rounds(own.dialect, realm=realm, queued=queued)
-    await own.execute(insert, [queries.values_of(transfer) for transfer in transfers])
-    keys = {transfer.idempotency_key for transfer in transfers}
-    rows = await read(own, queries.rounds_of_all(keys))
+    values = [
+        {**queries.values_of(transfer), "key": key}
+        for transfer, key in zip(transfers, keys, strict=True)
+    ]
+    await own.execute(insert, values)
+    rows = await read(own, queries.rounds_of_all(set(keys)))
     newest = {row.key: to_entry(row) for row in rows}
-    return [newest[transfer.idempotency_key] for transfer in transfers]
+    return [newest[key] for key in keys]
+
+
+async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> list[str]:
+    """Give the spelling of each key that is on record, or the one that it is recorded under."""
+    several = {each for key in given for each in spellings(key) if not key.isascii()}
+    rows = await read(own, queries.rounds_of_all(several)) if several else ()
+    found = [rounds_that_count(rows, key, moved_first=True) for key in given]
+    return [
+        rounds[-1].key if rounds else normalized(key)
+        for key, rounds in zip(given, found, strict=True)
+    ]
+
+
+def rounds_that_count(
+    rows: Sequence[Row[Any]], key: str, *, moved_first: bool = False
+) -> list[Row[Any]]:
+    """Choose the rounds of one spelling of a key, oldest first.
+
+    Args:
+        rows: all rounds of all its spellings, oldest first.
+        key: as it was given; a person means this very spelling, where it is on record.
+        moved_first: rather one under which money may have moved: it is not paid again.
+    """
+    found = [[row for row in rows if row.key == each] for each in spellings(key)]
+    found = [rounds for rounds in found if rounds]
+    if moved_first:
+        found.sort(key=lambda rounds: rounds[-1].state not in _MOVED)
+    return found[0] if found else []
+
+
+async def note_balance(own: AsyncConnection, key: str, balance: Decimal) -> bool:
+    """Keep a balance with a round that is intended."""
+    [on_record] = await _keys_of(own, [key])
+    return await changes_one(own, queries.note_balance(on_record, balance))
 
 
 async def enqueue(own: AsyncConnection, transfer: Transfer) -> JournalEntry:
@@ -213,7 +257,7 @@ class Settlement:
 
 
 async def _newest(own: AsyncConnection, key: str) -> Row[Any]:
-    rows = await read(own, queries.rounds_of(key))
+    rows = rounds_that_count(await read(own, queries.rounds_of_all(spellings(key))), key)
     if not rows:
         raise JournalError(f"no transfer with key {key!r} is on record", permanent=True)
     return rows[-1]

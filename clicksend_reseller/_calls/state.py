@@ -73,15 +73,15 @@ class CallState(Generic[T]):
     @property
     def outcome_if_cut(self) -> Outcome:
         """What is known if the call ends here and now."""
+        if self.error is not None and self.doubt is None:
+            return self._with_earlier(self.error.outcome)
         if not self.operation.writes:
             return Outcome.UNKNOWN if self.attempts else Outcome.NOT_SENT
         if self.result is not None:
             return Outcome.APPLIED
-        if self.doubt is not None:
+        if self.doubt is not None or self.has_left:
             return Outcome.UNKNOWN
-        if self.error is not None:
-            return self.error.outcome
-        return Outcome.UNKNOWN if self.has_left else self.reached or Outcome.NOT_SENT
+        return self._with_earlier(Outcome.NOT_SENT)
 
     @property
     def outcome_of_success(self) -> Outcome | None:
@@ -116,8 +116,8 @@ class CallState(Generic[T]):
     def conclude(self, error: ResellerError) -> ResellerError:
         """Say what is known: the one place that turns doubt about a write into its error."""
         error.operation, error.attempts = self.operation.name, self.attempts
-        if error.outcome is Outcome.NOT_SENT and self.reached and self.doubt is None:
-            error.outcome = self.reached  # this attempt never left, but one before it had
+        if self.doubt is None:
+            error.outcome = self._with_earlier(error.outcome)
         if self.guard is not None:
             self.guard.mark(error)
         failure = self._in_doubt(error) if self._is_doubtful(error) else error
@@ -129,7 +129,7 @@ class CallState(Generic[T]):
     def conclude_limited(self, error: Exception) -> Exception:
         """Hand on what the limiter raised, unless an earlier attempt left doubt."""
         if self.doubt is None:
-            self.outcome = self.reached or Outcome.NOT_SENT
+            self.outcome = self._with_earlier(Outcome.NOT_SENT)
             earlier = f" this time, and the attempt before was {self.reached}"
             note = f"nothing was sent{earlier if self.reached else ''}"
             if note not in getattr(error, "__notes__", ()):  # one object may be raised each time
@@ -146,6 +146,12 @@ class CallState(Generic[T]):
         if self.has_left or (self.attempts and not self.operation.writes):
             return APIConnectionError(fact, outcome=Outcome.UNKNOWN)
         return ClientStateError(fact) if closed else APIConnectionError(fact, permanent=True)
+
+    def _with_earlier(self, outcome: Outcome) -> Outcome:
+        """Give what is known: this attempt never left, but one before it may have."""
+        if outcome is Outcome.NOT_SENT and self.reached is not None:
+            return self.reached
+        return outcome
 
     def _is_doubtful(self, error: ResellerError) -> bool:
         if not self.operation.writes or isinstance(error, OutcomeUnknownError):

@@ -1,4 +1,4 @@
-"""What an earlier attempt had reached counts at every end of a call, and everybody says the same."""
+"""What an earlier attempt had reached counts at every end of a call."""
 
 import asyncio
 import contextlib
@@ -94,7 +94,7 @@ class Scene:
         """Wait for the end, and give what the caller gets."""
         try:
             await self.task
-        except (asyncio.CancelledError, Exception) as error:
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - it is the result
             return error
         return None
 

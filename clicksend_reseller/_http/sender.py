@@ -124,10 +124,11 @@ class Sender:
 
 
 def _headers(response: Any) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.headers.raw
-    }
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}\n{value}" if name in headers else value
+    return headers
 
 
 async def _read(response: Any, answer: Answer) -> Answer:

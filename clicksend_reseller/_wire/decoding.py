@@ -106,7 +106,7 @@ def _read_account(_: Operation[Any], envelope: Envelope) -> Account:
 
 def _read_page(_: Operation[Any], envelope: Envelope) -> AccountPage:
     page = envelope.rest.get("data")
-    if not strict_json.is_object(page) or not strict_json.is_array(rows := page.get("data")):
+    if not strict_json.is_object(page) or (rows := strict_json.array_in(page.get("data"))) is None:
         raise ValueError("data.data")
     accounts: list[Account] = []
     read_account = _account_reader()
@@ -114,9 +114,10 @@ def _read_page(_: Operation[Any], envelope: Envelope) -> AccountPage:
     rows.reverse()
     try:
         while rows:
-            accounts.append(read_account(_row(rows.pop(), page), Account))
+            raw = rows.pop()
+            accounts.append(read_account(_row(raw, page), Account))
     except structuring.UnreadableError as exc:
-        raise ValueError(_path(f"data.data[{len(accounts)}]", exc)) from None
+        raise ValueError(_path(f"data.data[{len(accounts)}]", exc) + _whose(raw)) from None
     number = structuring.read_int
     return AccountPage(
         accounts=tuple(accounts),
@@ -134,6 +135,12 @@ def _row(raw: Any, beside: Mapping[str, Any]) -> dict[str, Any]:
     if "_currency" in raw or not (currency := beside.get("_currency")):
         return raw
     return {**raw, "_currency": currency}
+
+
+def _whose(raw: Any) -> str:
+    """Name the account of a row that cannot be read, so that a person can find it."""
+    user_id = structuring.read_int(raw.get("user_id")) if strict_json.is_object(raw) else None
+    return "" if user_id is None else f" (user_id {user_id})"
 
 
 def _path(place: str, fault: structuring.UnreadableError) -> str:

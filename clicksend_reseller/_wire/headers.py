@@ -1,9 +1,13 @@
-"""What do the answer's headers ask for? Rates and waits, read strictly."""
+"""What do the answer's headers ask for? Rates and waits, read strictly.
+
+A header that came more than once has its values on lines of their own; what asks for the longer
+wait counts.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -20,7 +24,8 @@ def rate_limit(headers: Mapping[str, str], *, now: datetime) -> RateLimit | None
         headers: names in lower case.
         now: when the answer came.
     """
-    limit, remaining, reset = (_rate(headers, name) for name in ("limit", "remaining", "reset"))
+    limit, remaining = _rate(headers, "limit", min), _rate(headers, "remaining", min)
+    reset = _rate(headers, "reset", max)
     if limit is remaining is reset is None:
         return None
     return RateLimit(
@@ -36,19 +41,38 @@ def retry_after(headers: Mapping[str, str], *, now: datetime, limited: bool) -> 
 
     Args:
         headers: names in lower case.
-        now: when the answer came.
+        now: when the answer came, for an answer that says no date of its own.
         limited: the answer is a 429, where ratelimit-reset says the same (L). It stands on every
             other answer too, and asks for nothing there.
     """
-    value = headers.get("retry-after", "").strip()
-    seconds = _seconds(value)
-    if seconds is None:
-        seconds = _until(value, now)
-    return _rate(headers, "reset") if seconds is None and limited else seconds
+    # A date is the server's, so it is measured against the server's clock where it shows one.
+    dates = filter(None, map(_date, _values(headers, "date")))
+    now = min(dates, default=now)
+    waits = [_wait(value, now) for value in _values(headers, "retry-after")]
+    seconds = max((wait for wait in waits if wait is not None), default=None)
+    return _rate(headers, "reset", max) if seconds is None and limited else seconds
 
 
-def _rate(headers: Mapping[str, str], name: str) -> float | None:
-    return _seconds(headers.get(f"x-ratelimit-{name}", headers.get(f"ratelimit-{name}", "")))
+def _rate(
+    headers: Mapping[str, str], name: str, pick: Callable[[list[float]], float]
+) -> float | None:
+    for spelling in (f"x-ratelimit-{name}", f"ratelimit-{name}"):
+        if spelling in headers:
+            numbers = map(_seconds, _values(headers, spelling))
+            found = [number for number in numbers if number is not None]
+            return pick(found) if found else None
+    return None
+
+
+def _values(headers: Mapping[str, str], name: str) -> list[str]:
+    return [value.strip() for value in headers.get(name, "").split("\n")]
+
+
+def _wait(value: str, now: datetime) -> float | None:
+    seconds, date = _seconds(value), _date(value)
+    if seconds is None and date is not None:
+        return max(0.0, (date - now).total_seconds())
+    return seconds
 
 
 def _seconds(value: str) -> float | None:
@@ -57,10 +81,9 @@ def _seconds(value: str) -> float | None:
     return float(value) if _SECONDS.fullmatch(value) else None
 
 
-def _until(value: str, now: datetime) -> float | None:
+def _date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, IndexError, OverflowError):
         return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -28,6 +28,9 @@ MAX_INT = 2**31 - 1
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
+# Half a character, which no UTF-8 can hold, and NUL, at which C code ends a text.
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+
 
 class Repeat(StrEnum):
     """May an operation be sent again after an attempt that could have been applied?
@@ -194,6 +197,11 @@ def _complete(fields: AccountFields) -> Mapping[str, Any]:
 def _filled(name: str, value: str | Secret) -> str | Secret:
     if not isinstance(value, str | Secret):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not to_secret(value).get_secret_value().strip():
+    text = to_secret(value).get_secret_value()
+    is_empty, is_unsendable = not text.strip(), _UNSENDABLE.search(text) is not None
+    del text  # it may be a password, and a traceback with locals would show it
+    if is_empty:
         raise ValueError(f"{name} is empty, and the API requires it")
+    if is_unsendable:
+        raise ValueError(f"{name} has a NUL or a lone surrogate in it, which no API can store")
     return value

@@ -203,10 +203,10 @@ def _field_errors(fields: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, .
     data, details = fields.get("data"), fields.get("details")
     if strict_json.is_object(data):
         for field, said in data.items():
-            messages = said if strict_json.is_array(said) else [said]
+            messages = strict_json.array_in(said) or [said]
             if texts := tuple(text for text in messages if isinstance(text, str)):
                 yield field, texts
-    for detail in details if strict_json.is_array(details) else []:
+    for detail in strict_json.array_in(details) or []:
         match detail:
             case {"field": str(field), "reason": str(reason)}:
                 yield field, (reason,)

@@ -15,7 +15,7 @@ class Answer:
     """What came back.
 
     Attributes:
-        headers: names in lower case.
+        headers: names in lower case; a value on a line of its own each time that one came.
         flaw: why the content is not all there, or empty.
     """
 

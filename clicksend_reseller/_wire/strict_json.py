@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from decimal import Decimal, InvalidOperation
@@ -9,6 +10,7 @@ from typing import Any, NoReturn, TypeGuard, cast
 
 from clicksend_reseller._wire.money import exact
 
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 # 2 MiB of tiny objects or fractions take 50 MB; the largest real page has a tenth of this.
@@ -27,9 +29,20 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return type(value) is list
 
 
+def array_in(value: object) -> list[Any] | None:
+    """Give an array, also one that PHP wrote as an object {"0": …, "1": …}; None for all else.
+
+    PHP does so for each list whose keys have a gap, as after `array_filter`.
+    """
+    if is_object(value) and value and all(map(_INDEX.fullmatch, value)):
+        return list(value.values())
+    return value if is_array(value) else None
+
+
 def parse_object(content: bytes) -> dict[str, Any]:
     """Parse an object, in which no key of the first level may stand twice: it can hide an answer.
 
+    A byte order mark before it is passed over, as some PHP files send one.
     Only that level is walked in Python: the standard library's hook for pairs would be called
     for every object inside. Numbers with a fraction are Decimals; NaN and Infinity are no JSON.
     An answer that would not fit into memory as Python objects is refused before it is parsed.
@@ -40,7 +53,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     """
     if len(content) > _SHORTEST_WITH_MORE and sum(map(content.count, b",[{")) > _MOST_VALUES:
         raise ValueError(f"it holds more than {_MOST_VALUES} values")
-    text = content.decode()
+    text = content.removeprefix(codecs.BOM_UTF8).decode()
     fields: dict[str, Any] = {}
     at = _expect(text, _skip(text, 0), "{")
     while True:

@@ -366,6 +366,13 @@ def test_page_numbers_may_be_missing_or_odd():
     assert AccountPage(accounts=(), total=31) == decoding.read(LIST, success(page))
 
 
+def test_a_page_whose_rows_are_numbered_is_read():
+    """PHP writes a list with a gap in its keys as an object."""
+    rows = {"0": ACCOUNT, "2": ACCOUNT | {"user_id": 77}}
+    page = decoding.read(LIST, success({"data": rows}))
+    assert [ACCOUNT["user_id"], 77] == [account.user_id for account in page]
+
+
 @pytest.mark.parametrize(
     ("operation", "value", "path"),
     [
@@ -380,8 +387,17 @@ def test_page_numbers_may_be_missing_or_odd():
         (LIST, {}, "data.data"),
         (LIST, {"data": {}}, "data.data"),
         (LIST, {"data": [ACCOUNT, None]}, "data.data[1]"),
-        (LIST, {"data": [ACCOUNT] * 3 + [ACCOUNT | {"balance": None}]}, "data.data[3].balance"),
-        (LIST, {"data": [ACCOUNT | {"username": []}]}, "data.data[0].username"),
+        (LIST, {"data": [ACCOUNT | {"user_id": "x"}]}, "data.data[0].user_id"),
+        (
+            LIST,
+            {"data": [ACCOUNT] * 3 + [ACCOUNT | {"balance": None}]},
+            f"data.data[3].balance (user_id {ACCOUNT['user_id']})",
+        ),
+        (
+            LIST,
+            {"data": {"0": ACCOUNT, "2": ACCOUNT | {"user_id": "77", "username": []}}},
+            "data.data[1].username (user_id 77)",
+        ),
         (CREATE, ACCOUNT | {"banned": "no"}, "data.banned"),
         (UPDATE, None, "data"),
     ],

@@ -59,6 +59,42 @@ def test_retry_after_is_digits_or_a_date(value, seconds, limited):
     assert seconds == wire_headers.retry_after({"retry-after": value}, now=NOW, limited=limited)
 
 
+LATER = "Wed, 21 Oct 2026 07:28:00 GMT"  # 30 s after NOW
+
+
+@pytest.mark.parametrize(
+    ("values", "date", "seconds"),
+    [
+        (["5", "39"], None, 39.0),
+        (["39", "5"], None, 39.0),
+        (["soon", "5"], None, 5.0),
+        (["soon", "never"], None, None),
+        (["5", LATER], None, 30.0),
+        ([LATER], "Wed, 21 Oct 2026 07:27:50 GMT", 10.0),
+        ([LATER], "Wed, 21 Oct 2026 06:28:00 GMT", 3600.0),
+        ([LATER], "Wed, 21 Oct 2026 09:28:00 GMT", 0.0),
+        ([LATER], "today", 30.0),
+        ([LATER], "Wed, 21 Oct 2026 07:27:50 GMT\nWed, 21 Oct 2026 07:27:40 GMT", 20.0),
+        (["39"], "Wed, 21 Oct 2026 06:28:00 GMT", 39.0),
+    ],
+)
+def test_the_longest_wait_counts_by_the_server_s_clock(values, date, seconds):
+    """Two headers ask twice; and a date is the server's, whose clock need not be ours."""
+    headers = {"retry-after": "\n".join(values)} | ({} if date is None else {"date": date})
+    assert seconds == wire_headers.retry_after(headers, now=NOW, limited=False)
+
+
+def test_rates_that_came_twice_are_read_as_the_stricter():
+    """One of them may be an edge's and one the API's."""
+    headers = {
+        "x-ratelimit-limit": "20\n10",
+        "x-ratelimit-remaining": "3\nsoon\n0",
+        "x-ratelimit-reset": "5\n39",
+    }
+    expected = RateLimit(limit=10, remaining=0, resets_in=39.0, received_at=NOW)
+    assert expected == wire_headers.rate_limit(headers, now=NOW)
+
+
 @pytest.mark.parametrize(
     ("headers", "limited", "seconds"),
     [

@@ -1,4 +1,5 @@
 import pickle
+import traceback
 
 import attrs
 import pytest
@@ -214,6 +215,11 @@ BAD_FIELDS = [
     ({"user_phone": 15005550002}, TypeError, "user_phone must be a str, not int"),
     ({"account_name": None}, TypeError, "account_name must be a str, not NoneType"),
     ({"user_email": b"x"}, TypeError, "user_email must be a str, not bytes"),
+    ({"username": "ac\x00me"}, ValueError, "username has a NUL or a lone surrogate"),
+    ({"user_first_name": "A\ud83d"}, ValueError, "user_first_name has a NUL or a lone surrogate"),
+    ({"account_name": "\udc80"}, ValueError, "account_name has a NUL or a lone surrogate"),
+    ({"password": "open\x00sesame"}, ValueError, "password has a NUL or a lone surrogate"),
+    ({"password": "open\udfffsesame"}, ValueError, "password has a NUL or a lone surrogate"),
     ({"account_name": "**********"}, ValueError, "this is the mask of a secret"),
 ]
 
@@ -226,6 +232,18 @@ def test_fields_are_filled_with_text(changes, error, message):
         operations.create_account(fields)
     with pytest.raises(error, match=message):
         operations.update_account(117, fields)
+
+
+@pytest.mark.parametrize("password", ["open\x00sesame", "open\ud800sesame"])
+def test_a_password_that_is_refused_is_shown_nowhere(password):
+    """Neither in the error nor in what stands behind it."""
+    with pytest.raises(ValueError, match="password has a NUL") as caught:
+        operations.create_account(attrs.evolve(FIELDS, password=password))
+    lines = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    frames = [line for line in lines.format() if "clicksend_reseller" in line]
+    assert frames
+    assert not [line for line in frames if "sesame" in line]
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("fields", [None, {}, FIELDS_BODY, "acme2"])

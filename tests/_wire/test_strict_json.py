@@ -62,7 +62,9 @@ def test_objects_are_read(content, expected):
         b'{"a": -1e-99999999999999999999}',
         b'{"a": 1.' + b"1" * 99 + b"}",
         b'{"a": ' + b"9" * 10_000 + b"}",
-        '\ufeff{"a": 1}'.encode(),
+        '\ufeff\ufeff{"a": 1}'.encode(),
+        ' \ufeff{"a": 1}'.encode(),
+        b"\xef\xbb\xbf",
         '{"a": "é"}'.encode("latin-1"),
         '{"a": 1}'.encode("utf-16"),
         b"\xff\xfe",
@@ -73,6 +75,33 @@ def test_anything_else_is_a_value_error(content):
     """A key that stands twice can hide an answer, and NaN is no balance."""
     with pytest.raises(ValueError, match=r"."):
         strict_json.parse_object(content)
+
+
+def test_a_byte_order_mark_is_passed_over():
+    """Services in PHP send one when a file of theirs begins with it."""
+    assert {"a": "\ufeffb"} == strict_json.parse_object('\ufeff{"a": "\ufeffb"}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([], []),
+        ([1, {}], [1, {}]),
+        ({"0": "a", "1": "b"}, ["a", "b"]),
+        ({"1": "a", "5": "b", "0": "c"}, ["a", "b", "c"]),
+        ({}, None),
+        ({"0": "a", "total": 1}, None),
+        ({"00": "a"}, None),
+        ({"-1": "a"}, None),
+        ({"\u0661": "a"}, None),
+        ({"9" * 10: "a"}, None),
+        (None, None),
+        ("ab", None),
+    ],
+)
+def test_a_list_of_php_may_be_an_object(value, expected):
+    """PHP writes a list whose keys have a gap as an object; any other key makes it none."""
+    assert expected == strict_json.array_in(value)
 
 
 @pytest.mark.parametrize("bracket", [b"[", b'{"a":'])

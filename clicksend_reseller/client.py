@@ -62,8 +62,8 @@ class AsyncResellerClient:
         proxy: its URL; no proxy is ever read from the environment.
         ssl_context: for a private authority; else one for the process, with httpx's roots.
         transport: an httpx transport in place of ours, for tests or another stack; it must not
-            send a request again by itself. One that buffers the body of a write and repeats it
-            is outside the guarantee.
+            send a request again by itself. One that makes a request of its own from a copy of
+            the body and repeats that is outside the guarantee. Connections are not kept there.
         http_client: an `AsyncClient` of httpx or httpx2 in place of ours, under the same
             condition; it is never closed by this client.
 

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import attrs
 import httpx
@@ -132,7 +133,8 @@ async def scene(operation, fates, *, gate: Gate, pauses: bool, retries: int = 5)
             gate.reached.set()
             await closing.sleep(LONG)
 
-    client._calls._closing = SimpleNamespace(sleep=sleep, begin=closing.begin, has_begun=False)
+    stand_in: Any = SimpleNamespace(sleep=sleep, begin=closing.begin, has_begun=False)
+    client._calls._closing = stand_in
     async with client:
         task = asyncio.ensure_future(CALLS[operation](client))
         waiting = asyncio.ensure_future(gate.reached.wait())

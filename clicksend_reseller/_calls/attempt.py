@@ -133,7 +133,8 @@ class Attempts:
 
     async def _write_in_background(self, call: CallState[T]) -> T:
         claim = call.guard.claim if call.guard else None
-        body = call.body = OneShotBody(decoding.write(call.operation.body or {}), claim)
+        content = decoding.write(call.operation.body or {})
+        body = call.body = OneShotBody(content, claim, seconds=self._timeout)
         call.task = self._tasks.start(call, self._write(call, body))
         return await self._until_done(call, call.task)
 

@@ -7,7 +7,22 @@ So the proof is our own: what was never handed over was never applied.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable
+
+from clicksend_reseller.errors import APITimeoutError
+
+
+def _seconds_with_sleep() -> float:
+    """Give the time of a clock that goes on while the machine sleeps, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+# The loop's clock stands still while a machine sleeps. The wall clock counts a migration too,
+# and it may be put back, so neither is asked alone.
+CLOCKS: tuple[Callable[[], float], ...] = (_seconds_with_sleep, time.time)
 
 
 class BodyRefusedError(RuntimeError):
@@ -17,18 +32,43 @@ class BodyRefusedError(RuntimeError):
 class OneShotBody:
     """An async byte stream with one chunk, which it gives once.
 
+    Args:
+        content: the chunk.
+        claim: runs before the chunk is given, and may refuse.
+        seconds: how old a claim may be when the chunk is given.
+
     Attributes:
         asked: the transport wanted the bytes; a journal's claim runs from here.
         left: the chunk was handed over, so it may have been applied.
         refusal: what kept the chunk from leaving, where it was asked for and refused.
     """
 
-    __slots__ = ("_begun", "_claim", "_content", "_shut", "asked", "left", "refusal")
+    __slots__ = (
+        "_begun",
+        "_claim",
+        "_claimed_at",
+        "_content",
+        "_is_rewound",
+        "_seconds",
+        "_shut",
+        "asked",
+        "left",
+        "refusal",
+    )
 
-    def __init__(self, content: bytes, claim: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        claim: Callable[[], Awaitable[None]] | None = None,
+        *,
+        seconds: float = math.inf,
+    ) -> None:
         self._content = content
         self._claim = claim
+        self._seconds = seconds
+        self._claimed_at: tuple[float, ...] = ()
         self._begun = False
+        self._is_rewound = False
         self._shut = False
         self.asked = False
         self.left = False
@@ -38,12 +78,13 @@ class OneShotBody:
         return len(self._content)
 
     def __aiter__(self) -> _Giving:
-        if self.asked:
+        if self.asked and not self._is_rewound:
             raise BodyRefusedError(
                 "the body of a write is given once: this transport must not send it again"
             )
-        self.asked = True
-        return _Giving(self)
+        give = self._give_again if self._is_rewound else self.give
+        self.asked, self._is_rewound = True, False
+        return _Giving(give)
 
     async def give(self) -> bytes:
         """Hand the chunk over; what the claim raises keeps it here for good."""
@@ -59,34 +100,63 @@ class OneShotBody:
         self.left = True
         return self._content
 
+    def rewind(self) -> None:
+        """Let the transport have it, once, after somebody has read it on the way there."""
+        self._is_rewound = True
+
     def shut(self) -> bool:
         """Let nothing leave from now on; tell whether nothing had left."""
         self._shut = True
         return not self.left
 
+    async def _give_again(self) -> bytes:
+        self._check_open()
+        self._check_age()
+        return self._content
+
     async def _permit(self) -> None:
         self._check_open()
         if self._claim is not None:
+            self._claimed_at = _now()
             await self._claim()
             self._check_open()
+            self._check_age()
 
     def _check_open(self) -> None:
         if self._shut:
             raise BodyRefusedError("the call has ended: nothing may leave any more")
 
+    def _check_age(self) -> None:
+        """Refuse where the machine has slept: a person may have judged the claim meanwhile."""
+        ages = (now - then for now, then in zip(_now(), self._claimed_at, strict=False))
+        age = max(ages, default=0.0)
+        if age > self._seconds:
+            raise APITimeoutError(
+                f"{age:.0f} s passed between the journal's claim and the sending, "
+                f"and {self._seconds:g} s may: this machine was suspended, or its clock was set",
+                permanent=True,
+            )
+
 
 class _Giving:
     """The one iteration over a body; httpx2 asks an iterator for itself again."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_give", "_is_done")
 
-    def __init__(self, body: OneShotBody) -> None:
-        self._body = body
+    def __init__(self, give: Callable[[], Awaitable[bytes]]) -> None:
+        self._give = give
+        self._is_done = False
 
     def __aiter__(self) -> _Giving:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._body.left:
+        if self._is_done:
             raise StopAsyncIteration
-        return await self._body.give()
+        chunk = await self._give()
+        self._is_done = True
+        return chunk
+
+
+def _now() -> tuple[float, ...]:
+    return tuple(clock() for clock in CLOCKS)

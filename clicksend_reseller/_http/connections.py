@@ -38,7 +38,8 @@ class HTTPClient(Protocol):
     """What `http_client=` must be able to do; the AsyncClients of httpx and httpx2 both are one.
 
     It must not send a request twice by itself: the body of a write is given once, and asking
-    for it again raises. A client that buffers the body first and repeats it is outside the
+    for it again raises, also after a hook has read it (`await request.aread()`). A client that
+    makes a request of its own from a copy of the body, and repeats that, is outside the
     guarantee.
     """
 
@@ -83,6 +84,11 @@ class OwnClient(httpx.AsyncClient):
     @cookies.setter
     def cookies(self, cookies: object) -> None:
         """Take none."""
+
+
+def has_own_connections(client: HTTPClient) -> bool:
+    """Tell whether a client's requests go over the stack that is made here."""
+    return isinstance(client, OwnClient) and isinstance(client._transport, ConnectionStack)  # noqa: SLF001 - httpx has no public name for it
 
 
 def make_client(

@@ -14,7 +14,7 @@ from typing import Any
 
 from clicksend_reseller._http import exceptions
 from clicksend_reseller._http.body import OneShotBody
-from clicksend_reseller._http.connections import FRESH, HTTPClient, OwnClient
+from clicksend_reseller._http.connections import FRESH, HTTPClient, OwnClient, has_own_connections
 from clicksend_reseller._version import __version__
 from clicksend_reseller._wire import redaction
 from clicksend_reseller._wire.operations import Operation
@@ -41,6 +41,10 @@ class Sender:
             "Authorization": f"Basic {basic}",
             "User-Agent": f"clicksend-reseller/{__version__} (Python {platform.python_version()})",
         }
+        if not has_own_connections(client):
+            # A late second answer on a kept connection would be taken for the next call's, and a
+            # foreign pool keeps it for a write too.
+            headers["Connection"] = "close"
         self._headers = headers
         if isinstance(client, OwnClient):
             # Merged into each request they cost 55 µs; somebody else's client is not touched.
@@ -96,7 +100,7 @@ class Sender:
         # that never left is told by the library from one that got no answer.
         to_connect = 0.95 * seconds
         query = "&".join(f"{name}={value:d}" for name, value in operation.query.items())
-        return self._client.build_request(
+        request = self._client.build_request(
             operation.method,
             f"{self._base_url}{operation.path}{'?' if query else ''}{query}",
             content=body,
@@ -108,6 +112,9 @@ class Sender:
                 "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
             },
         )
+        if body is not None and hasattr(request, "aread"):
+            _keep_one_shot(request, body)
+        return request
 
     def _translated(
         self, exc: Exception, body: OneShotBody | None, seconds: float
@@ -121,6 +128,24 @@ class Sender:
             outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
             permanent=exceptions.is_permanent(exc),
         )
+
+
+def _keep_one_shot(request: Any, body: OneShotBody) -> None:
+    """Let a hook or a wrapper read the body, and leave it behind as a body that is given once.
+
+    httpx puts plain bytes in its place, which a transport that sends again would send again.
+    """
+    stream, aread = request.stream, request.aread
+
+    async def read() -> bytes:
+        is_first = not body.asked
+        content: bytes = await aread()
+        if is_first:
+            request.stream = stream
+            body.rewind()
+        return content
+
+    request.aread = read
 
 
 def _headers(response: Any) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 from clicksend_reseller import AsyncResellerClient, RetryPolicy
 from clicksend_reseller._calls import journaling
 from clicksend_reseller._calls.journaling import JournalEntry, TransferJournal, TransferState
+from clicksend_reseller._http import body
 from clicksend_reseller.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -426,6 +427,30 @@ async def test_an_attempt_whose_time_ends_in_the_claim_is_settled_as_not_sent(sa
     assert (Outcome.NOT_SENT, 1) == (raised.value.outcome, raised.value.attempts)
     assert ((), ["intend", "claim", "settle"]) == (sandbox.requests, journal.steps)
     assert entry(REJECTED, attempt=journal.only.attempt, response_msg="not sent") == journal.only
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("which", [0, 1], ids=["clock that counts sleep", "wall clock"])
+async def test_a_machine_that_slept_after_the_claim_sends_nothing(sandbox, monkeypatch, which):
+    """A person may have judged and renewed the row meanwhile, and somebody else has paid."""
+    slept, journal = [0.0, 0.0], MemoryJournal()
+    clocks = [lambda which=which: 1_000.0 + slept[which] for which in (0, 1)]
+    monkeypatch.setattr(body, "CLOCKS", tuple(clocks))
+
+    async def sleep():
+        slept[which] = 900.0
+
+    journal.after["claim"] = sleep
+    async with sandbox.client(journal=journal) as client:
+        with pytest.raises(APITimeoutError, match="900 s passed") as raised:
+            await pay(client)
+    assert (Outcome.NOT_SENT, True, 1) == (
+        raised.value.outcome,
+        raised.value.needs_renewal,
+        raised.value.attempts,
+    )
+    assert () == sandbox.requests
+    assert (REJECTED, "not sent") == (journal.only.state, journal.only.response_msg)
 
 
 @pytest.mark.asyncio

@@ -1,9 +1,13 @@
+import time
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 
+from clicksend_reseller._http import body
 from clicksend_reseller._http.body import BodyRefusedError, OneShotBody
-from clicksend_reseller.errors import JournalError
+from clicksend_reseller.errors import APITimeoutError, JournalError
+from clicksend_reseller.models import Outcome
 
 CONTENT = b'{"client_user_id":60}'
 
@@ -165,6 +169,103 @@ def test_shutting_a_body_that_left_says_so():
     run(anext(aiter(body)))
     assert not body.shut()
     assert body.left
+
+
+@attrs.define
+class Clock:
+    """A clock that stands until it is put."""
+
+    now: float = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """Put clocks in place of the machine's: one that counts sleep, and the wall clock."""
+    both = {"boot": Clock(), "wall": Clock()}
+    monkeypatch.setattr(body, "CLOCKS", tuple(both.values()))
+    return both
+
+
+def claim_that_takes(clocks, seconds):
+    """Make a claim during which the machine sleeps, by the clocks that are named."""
+
+    async def claim():
+        for name, passed in seconds.items():
+            clocks[name].now += passed
+
+    return claim
+
+
+@pytest.mark.parametrize("seconds", [{"boot": 20.1}, {"wall": 20.1}, {"boot": 900, "wall": -900}])
+def test_a_body_whose_claim_is_too_old_never_leaves(clocks, seconds):
+    """A machine that slept has been judged meanwhile, whichever clock shows that it slept."""
+    body = OneShotBody(CONTENT, claim_that_takes(clocks, seconds), seconds=20.0)
+    with pytest.raises(
+        APITimeoutError, match="between the journal's claim and the sending"
+    ) as error:
+        run(anext(aiter(body)))
+    assert (Outcome.NOT_SENT, True) == (error.value.outcome, error.value.permanent)
+    assert {"asked": True, "left": False, "refusal": error.value} == marks(body)
+
+
+@pytest.mark.parametrize("seconds", [{"boot": 20.0, "wall": 20.0}, {"wall": -900.0}, {}])
+def test_a_body_whose_claim_is_young_enough_leaves(clocks, seconds):
+    """A wall clock that is put back says nothing."""
+    body = OneShotBody(CONTENT, claim_that_takes(clocks, seconds), seconds=20.0)
+    assert CONTENT == run(anext(aiter(body)))
+
+
+def test_a_body_without_a_claim_is_of_any_age(clocks):
+    """Nobody judges what is not on record."""
+    body = OneShotBody(CONTENT, seconds=20.0)
+    stream = aiter(body)
+    clocks["boot"].now += 900.0
+    assert CONTENT == run(anext(stream))
+
+
+def test_the_machine_s_clocks_count_seconds(monkeypatch):
+    """One of them counts sleep where the machine has such a clock; elsewhere it is monotonic."""
+    first = [clock() for clock in body.CLOCKS]
+    assert all(0 <= clock() - then < 60 for clock, then in zip(body.CLOCKS, first, strict=True))
+    assert abs(body.CLOCKS[1]() - time.time()) < 60
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    assert abs(body.CLOCKS[0]() - time.monotonic()) < 60
+
+
+def test_a_body_that_was_read_on_the_way_is_given_once_more():
+    """A hook may look at it, and the transport behind still sends it once."""
+    claims = []
+
+    async def claim():
+        claims.append(1)
+
+    body = OneShotBody(CONTENT, claim)
+    assert CONTENT == run(anext(aiter(body)))
+    body.rewind()
+    stream = aiter(body)
+    assert CONTENT == run(anext(stream))
+    with pytest.raises(StopAsyncIteration):
+        run(anext(stream))
+    with pytest.raises(BodyRefusedError, match="must not send it again"):
+        aiter(body)
+    assert [1] == claims
+
+
+def test_a_body_that_was_read_on_the_way_obeys_the_same_rules(clocks):
+    """A hook that takes its time, or a call that has ended."""
+    body = OneShotBody(CONTENT, claim_that_takes(clocks, {}), seconds=20.0)
+    run(anext(aiter(body)))
+    body.rewind()
+    stream = aiter(body)
+    clocks["wall"].now += 900.0
+    with pytest.raises(APITimeoutError):
+        run(anext(stream))
+    body.shut()
+    with pytest.raises(BodyRefusedError, match="nothing may leave any more"):
+        run(anext(stream))
 
 
 def test_body_shows_nothing_of_its_content():

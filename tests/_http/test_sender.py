@@ -15,6 +15,7 @@ from clicksend_reseller import (
     APIResponseError,
     APITimeoutError,
     AsyncResellerClient,
+    BadRequestError,
     Outcome,
     OutcomeUnknownError,
     RateLimitError,
@@ -22,8 +23,10 @@ from clicksend_reseller import (
     RetryPolicy,
     TransferOutcomeUnknownError,
 )
-from support.clients import make_client, mocked_client
+from support.clients import FIELDS, make_client, mocked_client
 from support.fault_server import FaultServer
+from support.good_answers import ACCOUNT, answer, envelope
+from support.memory_journal import MemoryJournal
 
 CANARY = "canary-of-the-caller"
 ONCE = RetryPolicy(max_retries=0)
@@ -149,6 +152,73 @@ async def test_a_transport_that_sends_again_gets_an_error(library):
             with pytest.raises(TransferOutcomeUnknownError, match="given once"):
                 await client.transfer_credit(1, 5, "AUD")
         assert {("transfer", 1, 5): 1} == server.applied
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_body_that_a_hook_has_read_is_not_sent_again(library):
+    """httpx leaves plain bytes behind a hook's reading, which could be sent for ever."""
+    seen = []
+
+    class Insistent(library.AsyncHTTPTransport):  # type: ignore[name-defined, misc]  # either
+        async def handle_async_request(self, request):
+            for _ in range(4):
+                with contextlib.suppress(library.TransportError):
+                    return await super().handle_async_request(request)
+            return await super().handle_async_request(request)
+
+    async def look(request):
+        seen.extend([await request.aread(), await request.aread(), request.content])
+
+    hooks, journal = {"request": [look]}, MemoryJournal()
+    async with (
+        FaultServer() as server,
+        library.AsyncClient(transport=Insistent(), event_hooks=hooks) as foreign,
+        make_client(server, http_client=foreign, journal=journal) as client,
+    ):
+        assert 1 == (await client.transfer_credit(1, 7, "AUD")).client_user_id
+        server.script("lost_fin_applied", times=None)
+        with pytest.raises(TransferOutcomeUnknownError, match="given once"):
+            await client.transfer_credit(1, 5, "AUD")
+        with pytest.raises(OutcomeUnknownError):
+            await client.update_account(2, FIELDS)
+        bodies = [request.body for request in server.requests if request.body]
+        assert {("transfer", 1, 7): 1, ("transfer", 1, 5): 1} == {
+            write: count for write, count in server.applied.items() if write[0] == "transfer"
+        }
+    assert bodies == seen[::3]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_late_second_answer_on_a_foreign_pool_is_nobody_s(library):
+    """A read's answer that comes twice was taken for a transfer's: a receipt for a refusal."""
+    read = answer(200, envelope(200, "SUCCESS", "Here are your data.", ACCOUNT))
+    refusal = answer(400, envelope(400, "BAD_REQUEST", "No.", None))
+
+    async def serve(reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                if head.startswith(b"GET"):
+                    writer.write(read)
+                    await asyncio.sleep(0.05)
+                    writer.write(read)
+                else:
+                    await asyncio.sleep(0.2)
+                    writer.write(refusal)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v3"
+    async with (
+        server,
+        library.AsyncClient() as foreign,
+        AsyncResellerClient("u", "k", base_url=url, http_client=foreign) as client,
+    ):
+        assert 60 == (await client.get_account(60)).user_id
+        with pytest.raises(BadRequestError):
+            await client.transfer_credit(60, 5, "AUD")
 
 
 @pytest.mark.asyncio

@@ -173,18 +173,20 @@ class AsyncResellerClient:
             self._fetch_page, limit=limit, start_page=start_page, prefetch=prefetch
         )
 
-    async def get_account(self, client_user_id: int) -> Account:
+    async def get_account(self, client_user_id: int, *, fresh: bool = False) -> Account:
         """Get a client account.
 
         Args:
             client_user_id: the account's `user_id`: the wire's two names for one number.
+            fresh: read on a connection that has not been used before, so that no late answer to
+                an earlier call can be taken for this one: for a balance that decides something.
 
         Raises:
             NotFoundError: no such client, or no reseller access.
             ResellerError: see the class; a read changes nothing, whatever its outcome.
             ValueError: the id is not from 1 to 2**31 - 1.
         """
-        return await self._calls.perform(operations.get_account(client_user_id))
+        return await self._calls.perform(operations.get_account(client_user_id, fresh=fresh))
 
     async def create_account(self, fields: AccountFields) -> Account:
         """Create a client account.

@@ -359,8 +359,13 @@ class TransferReceipt:
 
     @property
     def balance_after(self) -> Decimal | None:
-        """The client's balance after the transfer, in its own currency; None without an account."""
-        return None if self.account is None else self.account.balance
+        """The client's balance after the transfer, in its own currency.
+
+        None without an account, or where the answer was about another one.
+        """
+        if self.account is None or self.account.user_id != self.client_user_id:
+            return None
+        return self.account.balance
 
 
 @attrs.frozen(kw_only=True)

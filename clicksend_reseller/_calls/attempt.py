@@ -102,15 +102,40 @@ class Attempts:
             if self._closing.has_begun:
                 raise ClientStateError("the client was closed while the call waited for its turn")
             call.attempts += 1
-            answer = await self._sender.send(operation, body, seconds=self._timeout)
-            call.status = answer.status
-            # Before the place is given to the next, who must hear of a pause.
-            self._update_throttle(operation.name, answer)
-            result = self._read(call, answer)
+            result = await self._ask(call, body)
             if body is not None and not body.left:
                 raise _not_taken(body)
             # Known from here on, even if a limiter hangs when it is left.
             return call.succeed(result)
+
+    async def _ask(self, call: CallState[T], body: OneShotBody | None) -> T:
+        """Send, and once more where another call's late answer came on a used connection.
+
+        That is part of the same attempt and of its time: nobody failed, and nothing is repeated.
+        """
+        began = asyncio.get_running_loop().time()
+        answer = await self._send(call, body, self._timeout)
+        result = self._read(call, answer)
+        about = decoding.strayed(call.operation, result)
+        if about and answer.drop is not None:
+            _logger.warning("%s: an answer about %s came, so it is asked again", call, about)
+            await answer.drop()
+            passed = asyncio.get_running_loop().time() - began
+            answer = await self._send(call, body, self._timeout - passed, fresh=True)
+            result = self._read(call, answer)
+            about = decoding.strayed(call.operation, result)
+        if about:
+            _logger.warning("%s: the API's answer is about %s, given as it is", call, about)
+        return result
+
+    async def _send(
+        self, call: CallState[Any], body: OneShotBody | None, seconds: float, *, fresh: bool = False
+    ) -> Answer:
+        answer = await self._sender.send(call.operation, body, seconds=seconds, fresh=fresh)
+        call.status = answer.status
+        # Before the place is given to the next, who must hear of a pause.
+        self._update_throttle(call.operation.name, answer)
+        return answer
 
     def _update_throttle(self, operation: str, answer: Answer) -> None:
         limit = wire_headers.rate_limit(answer.headers, now=datetime.now(UTC))

@@ -207,10 +207,9 @@ class TransferGuard:
 
     async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> None:
         """Record that the API said success; the receipt stands whatever the journal does."""
-        account = receipt.account
         await self._settle(
             TransferState.CONFIRMED,
-            balance_after=account.balance if account else None,
+            balance_after=receipt.balance_after,
             status_code=status_code,
             response_code="SUCCESS",
         )

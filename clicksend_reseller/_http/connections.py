@@ -11,7 +11,7 @@ import inspect
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import httpx
@@ -31,6 +31,9 @@ SWEEP_SECONDS = 1.0
 
 # The mark on a request that must not go out on a connection that has been used before.
 FRESH = "clicksend_reseller.fresh_connection"
+
+# On an answer that came on a connection which had been used before: how to close that one.
+USED = "clicksend_reseller.used_connection"
 
 
 @runtime_checkable
@@ -260,7 +263,8 @@ class ConnectionStack(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
         fresh = bool(request.extensions.get(FRESH))
-        connection = (None if fresh else await self._pop()) or self._open(request)
+        used = None if fresh else await self._pop()
+        connection = used or self._open(request)
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
@@ -268,6 +272,8 @@ class ConnectionStack(httpx.AsyncBaseTransport):
             await self._give_up(connection)
             raise
         response.stream = _Lease(response.stream, self, connection)
+        if used is not None:
+            response.extensions[USED] = partial(self.drop, used)
         return response
 
     async def aclose(self) -> None:
@@ -275,6 +281,12 @@ class ConnectionStack(httpx.AsyncBaseTransport):
         for connection in [*self._idle, *self._busy]:
             await self._give_up(connection)
         self._idle.clear()
+
+    async def drop(self, connection: _Direct | _Proxied) -> None:
+        """Close a connection whose answers are another's, under whoever has taken it since too."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        await self._give_up(connection)
 
     async def give_back(self, connection: _Direct | _Proxied) -> None:
         """Keep a connection whose exchange has ended, if it can serve another."""

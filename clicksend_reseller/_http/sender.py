@@ -12,9 +12,17 @@ import contextlib
 import platform
 from typing import Any
 
+import attrs
+
 from clicksend_reseller._http import exceptions
 from clicksend_reseller._http.body import OneShotBody
-from clicksend_reseller._http.connections import FRESH, HTTPClient, OwnClient, has_own_connections
+from clicksend_reseller._http.connections import (
+    FRESH,
+    USED,
+    HTTPClient,
+    OwnClient,
+    has_own_connections,
+)
 from clicksend_reseller._version import __version__
 from clicksend_reseller._wire import redaction
 from clicksend_reseller._wire.operations import Operation
@@ -52,9 +60,20 @@ class Sender:
             self._headers = {}
 
     async def send(
-        self, operation: Operation[Any], body: OneShotBody | None, *, seconds: float
+        self,
+        operation: Operation[Any],
+        body: OneShotBody | None,
+        *,
+        seconds: float,
+        fresh: bool = False,
     ) -> Answer:
         """Send a request and read its answer, within so many seconds.
+
+        Args:
+            operation: what is asked.
+            body: of a write.
+            seconds: for all of it.
+            fresh: on a connection that has not been used before, as each write is.
 
         Raises:
             APIConnectionError: no answer; NOT_SENT or UNKNOWN.
@@ -64,7 +83,7 @@ class Sender:
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.send(
-                    self._request(operation, body, seconds),
+                    self._request(operation, body, seconds, fresh=fresh),
                     stream=True,
                     auth=None,
                     follow_redirects=False,
@@ -74,6 +93,7 @@ class Sender:
                     headers=_headers(response),
                     content=b"",
                     flaw="the answer did not end in time",
+                    drop=response.extensions.get(USED),
                 )
                 return await _read(response, answer)
         except Exception as exc:
@@ -89,7 +109,9 @@ class Sender:
             if body is not None:
                 body.shut()
 
-    def _request(self, operation: Operation[Any], body: OneShotBody | None, seconds: float) -> Any:
+    def _request(
+        self, operation: Operation[Any], body: OneShotBody | None, seconds: float, *, fresh: bool
+    ) -> Any:
         headers = self._headers
         if body is not None:
             headers = headers | {
@@ -108,7 +130,7 @@ class Sender:
             extensions={
                 # A kept one may be closed under our feet, and a lost answer is not had again. Or a
                 # stray answer still comes on it, and would be taken for the answer to a write.
-                FRESH: operation.writes,
+                FRESH: fresh or operation.fresh or operation.writes,
                 "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
             },
         )
@@ -176,4 +198,4 @@ async def _read(response: Any, answer: Answer) -> Answer:
     finally:
         with contextlib.suppress(Exception):  # what has been read counts
             await response.aclose()
-    return Answer(status=answer.status, headers=answer.headers, content=bytes(content), flaw=flaw)
+    return attrs.evolve(answer, content=bytes(content), flaw=flaw)

@@ -79,6 +79,17 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
         refuse.as_unreadable_success(str(exc))
 
 
+def strayed(operation: Operation[Any], result: Any) -> str:
+    """Name what an answer is about, where that is not what was asked for; else give nothing."""
+    match result:
+        case Account(user_id=found) | TransferReceipt(account=Account(user_id=found)):
+            return "" if operation.user_id in {None, found} else f"account {found}"
+        case AccountPage(current_page=int(found)):
+            return "" if operation.query["page"] == found else f"page {found}"
+        case _:
+            return ""
+
+
 def _revealed(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, Secret) else value
 

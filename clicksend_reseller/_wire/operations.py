@@ -61,6 +61,8 @@ class Operation(Generic[T]):
         body: in this package's names; None where nothing is sent.
         returns: the model that the answer becomes.
         repeat: whether it may be sent again.
+        user_id: of the account that the answer must be about; None where that is not known.
+        fresh: its answer must come on a connection that has not been used before.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Operation(Generic[T]):
     repeat: Repeat
     query: Mapping[str, int] = attrs.field(factory=dict[str, int])
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    user_id: int | None = None
+    fresh: bool = False
 
     @property
     def writes(self) -> bool:
@@ -88,13 +92,15 @@ def list_accounts(*, page: int, limit: int) -> Operation[AccountPage]:
     )
 
 
-def get_account(client_user_id: int) -> Operation[Account]:
+def get_account(client_user_id: int, *, fresh: bool = False) -> Operation[Account]:
     return Operation(
         name="get_account",
         method="GET",
         path=_account_path(client_user_id),
         returns=Account,
         repeat=Repeat.FREELY,
+        user_id=int(client_user_id),
+        fresh=fresh,
     )
 
 
@@ -117,6 +123,7 @@ def update_account(client_user_id: int, fields: AccountFields) -> Operation[Acco
         body=_complete(fields),
         returns=Account,
         repeat=Repeat.SAME_MEANING,
+        user_id=int(client_user_id),
     )
 
 
@@ -134,6 +141,7 @@ def transfer_credit(
         },
         returns=TransferReceipt,
         repeat=Repeat.NEVER,
+        user_id=int(client_user_id),
     )
 
 
@@ -144,6 +152,8 @@ def get_own_account() -> Operation[Account]:
         path="/account",
         returns=Account,
         repeat=Repeat.FREELY,
+        # Nothing in its answer shows that it is not a late one about somebody else.
+        fresh=True,
     )
 
 

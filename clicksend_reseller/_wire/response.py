@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -17,12 +17,15 @@ class Answer:
     Attributes:
         headers: names in lower case; a value on a line of its own each time that one came.
         flaw: why the content is not all there, or empty.
+        drop: closes the connection that it came on; None where that had not been used before, or
+            nobody knows.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
     flaw: str = ""
+    drop: Callable[[], Awaitable[None]] | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)

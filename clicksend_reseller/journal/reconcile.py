@@ -131,10 +131,10 @@ async def reconcile_transfer(
     _check_reading(before, before_at)
     case = await _case(client, entry, before, before_at)
     assume, warnings = await _corrected(client, case, assume)
-    account = await client.get_account(case.client_user_id)
+    account = await client.get_account(case.client_user_id, fresh=True)
     read_at = datetime.now(UTC)
     assume, more = _in_the_account_s_currency(case, account, assume)
-    opinion = _opinion(case, account.balance, read_at, assume)
+    opinion = _opinion(case, account, read_at, assume)
     return Reconciliation(
         verdict=opinion.verdict,
         client_user_id=case.client_user_id,
@@ -257,11 +257,14 @@ def _in_the_account_s_currency(
     return attrs.evolve(assume, same_currency=False), (warning,)
 
 
-def _opinion(case: _Case, after: Decimal, read_at: datetime, assume: Assumptions) -> Opinion:
+def _opinion(case: _Case, account: Account, read_at: datetime, assume: Assumptions) -> Opinion:
+    if account.user_id != case.client_user_id:
+        reason = f"the API answered about account {account.user_id}, not {case.client_user_id}"
+        return Opinion(verdict=Verdict.INCONCLUSIVE, reason=reason)
     if case.before is None:
         reason = "nobody read the balance before the transfer: pass before="
         return Opinion(verdict=Verdict.INCONCLUSIVE, reason=reason)
-    opinion = weigh(case.before, after, case.amount, assume)
+    opinion = weigh(case.before, account.balance, case.amount, assume)
     if opinion.verdict is Verdict.NOT_APPLIED and (reason := _not_quiet(case, read_at, assume)):
         return Opinion(verdict=Verdict.INCONCLUSIVE, reason=reason)
     return opinion

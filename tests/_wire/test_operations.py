@@ -55,6 +55,8 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
                 body=None,
                 returns=Account,
                 repeat=Repeat.FREELY,
+                user_id=117,
+                fresh=False,
             ),
         ),
         (
@@ -67,6 +69,8 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
                 body=None,
                 returns=Account,
                 repeat=Repeat.FREELY,
+                user_id=None,
+                fresh=True,
             ),
         ),
         (
@@ -91,6 +95,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
                 body=FIELDS_BODY,
                 returns=Account,
                 repeat=Repeat.SAME_MEANING,
+                user_id=117,
             ),
         ),
         (
@@ -103,6 +108,7 @@ def transfer(client_user_id=60, amount=12, currency="USD", *, allow_negative=Fal
                 body={"client_user_id": 60, "amount": 12, "currency": "USD"},
                 returns=TransferReceipt,
                 repeat=Repeat.NEVER,
+                user_id=60,
             ),
         ),
     ],

@@ -236,7 +236,7 @@ def test_the_reference_has_every_public_name():
 
 
 def test_contributing_lists_every_module():
-    """A module that is added to the package is added to the table of its layer, and none is left."""
+    """A new module of the package stands in the table of its layer, and no other."""
     text = (ROOT / "docs" / "CONTRIBUTING.md").read_text("utf-8")
     listed = re.findall(r"^\| `([\w/]+\.py)` \|", text, re.MULTILINE)
     modules = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]

@@ -184,7 +184,7 @@ class Clock:
 def clocks(monkeypatch):
     """Put clocks in place of the machine's: one that counts sleep, and the wall clock."""
     both = {"boot": Clock(), "wall": Clock()}
-    monkeypatch.setattr(body, "CLOCKS", tuple(both.values()))
+    monkeypatch.setattr("clicksend_reseller._http.body.CLOCKS", tuple(both.values()))
     return both
 
 

@@ -28,8 +28,14 @@ class LateServer:
         self.requests: list[tuple[int, str]] = []
         self._always = always
         self._connections = 0
+        self._serving: list[asyncio.Task] = []
+
+    async def ended(self) -> None:
+        """Wait until every connection has been closed."""
+        await asyncio.gather(*self._serving)
 
     async def serve(self, reader, writer) -> None:
+        self._serving.append(asyncio.current_task())
         self._connections += 1
         number, before = self._connections, b""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -41,6 +47,8 @@ class LateServer:
                 before = self._answer(line)
                 writer.write(before)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     def _answer(self, line: str) -> bytes:
         method, target, _ = line.split(" ")
@@ -55,8 +63,10 @@ async def late_client(late: LateServer):
     """Make a client of such a server."""
     server = await asyncio.start_server(late.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v3"
-    async with server, AsyncResellerClient("user", "key", base_url=url) as client:
-        yield client
+    async with server:
+        async with AsyncResellerClient("user", "key", base_url=url) as client:
+            yield client
+        await late.ended()
 
 
 @pytest.mark.asyncio

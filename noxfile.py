@@ -103,6 +103,24 @@ EXTRA_FILES = (
     f"{PACKAGE}/sandbox/**",
 )
 
+# One worker for each core; a line of dots, and the slowest tests at the end.
+IN_PARALLEL = (
+    *("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup"),
+    *("-p", "support.progress", "-q", "--durations", "10", "--durations-min", "1"),
+)
+# What touches an HTTP library, or is given one: the rest is the same on both families.
+ON_BOTH_FAMILIES = (
+    "tests/_calls",
+    "tests/_http",
+    "tests/promises",
+    "tests/sandbox/test_pytest_plugin.py",
+    "tests/sandbox/test_transport.py",
+    "tests/test_client.py",
+    "tests/test_fastapi.py",
+    "tests/test_otel.py",
+    "tests/test_paging.py",
+)
+
 CORE_STORY = f"""
 import asyncio, importlib.util, sys
 import {PACKAGE} as package
@@ -145,20 +163,27 @@ def portal(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheel"])
-@nox.parametrize("family", ["httpx", "httpx2"], ids=["httpx", "httpx2"])
-def tests(session: nox.Session, family: str) -> None:
-    """Test the installed wheel on both HTTP libraries; arguments after -- go to pytest."""
+def tests(session: nox.Session) -> None:
+    """Test the installed wheel; arguments after -- go to pytest."""
     install_wheel(session, EXTRAS, "tests")
-    alias = () if family == "httpx" else ("-p", "support.httpx2_alias")
-    env = {**WHEEL_ONLY, "PYTHONPATH": "tests"}  # the alias loads before pytest reads its paths
-    measure = ("python", "-m", "coverage")
-    session.run(*measure, "erase", silent=True)
-    session.run(*measure, "run", "-m", "pytest", *alias, *session.posargs, env=env)
+    session.run("coverage", "erase", silent=True)
+    measured = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *session.posargs)
+    session.run(*measured, env={**WHEEL_ONLY, "PYTHONPATH": "tests"})
     # Silent, so that pytest's closing line stays the last; `nox -s coverage` shows the figures.
-    session.run(*measure, "combine", "--quiet", silent=True)
+    session.run("coverage", "combine", "--quiet", silent=True)
     if not session.posargs:
         core = (f"--include={PACKAGE}/**", f"--omit={','.join(EXTRA_FILES)}")
-        session.run(*measure, "report", *core, f"--fail-under={CORE_COVERAGE}", silent=True)
+        session.run("coverage", "report", *core, f"--fail-under={CORE_COVERAGE}", silent=True)
+
+
+@nox.session(requires=["wheel"], name="tests(httpx2)")
+def tests_httpx2(session: nox.Session) -> None:
+    """Test what can differ on httpx2: the core, the sandbox in process, FastAPI."""
+    install_wheel(session, EXTRAS, "tests")
+    # The alias loads before pytest reads its paths.
+    env = {**WHEEL_ONLY, "PYTHONPATH": "tests"}
+    alias = ("-p", "support.httpx2_alias", *IN_PARALLEL)
+    session.run("pytest", *alias, *(session.posargs or ON_BOTH_FAMILIES), env=env)
 
 
 def pythons(session: nox.Session) -> None:

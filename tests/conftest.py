@@ -3,8 +3,10 @@
 The package's own pytest plugin is there, also in a checkout that no one has installed.
 """
 
+import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 from clicksend_reseller.sandbox import pytest_plugin
@@ -19,11 +21,26 @@ settings.load_profile("deep" if IS_HEAVY else "ci")
 
 pytest_plugins = ["support.browser"]
 
+# Session fixtures that cost seconds.
+SHARED = {"browser", "postgres"}
+
+# Coverage measures a worker, and no process that a test starts: they are many, and short.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 
 def pytest_configure(config):
     """Prepare what every test relies on."""
     _hear_signals()
     _load_plugin(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep tests that share something costly in one worker: one browser, one PostgreSQL."""
+    for item in items:
+        for name in SHARED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 def _hear_signals():

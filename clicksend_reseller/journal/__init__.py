@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from clicksend_reseller.journal.sql.schema import metadata
     from clicksend_reseller.journal.sql.transactions import Held
     from clicksend_reseller.journal.states import EDGES, Edge
+    from clicksend_reseller.journal.top_ups import (
+        SkippedTopUp,
+        TopUp,
+        TopUpPlan,
+        plan_top_ups,
+    )
 
 __all__ = [
     "EDGES",
@@ -27,11 +33,15 @@ __all__ = [
     "Held",
     "Reconciliation",
     "SQLJournal",
+    "SkippedTopUp",
+    "TopUp",
+    "TopUpPlan",
     "TransferResult",
     "TransferStatus",
     "Verdict",
     "judge",
     "metadata",
+    "plan_top_ups",
     "reconcile_transfer",
     "transfer_many",
 ]
@@ -45,11 +55,15 @@ _HOMES = {
     "Held": "sql.transactions",
     "Reconciliation": "reconcile",
     "SQLJournal": "sql.journal",
+    "SkippedTopUp": "top_ups",
+    "TopUp": "top_ups",
+    "TopUpPlan": "top_ups",
     "TransferResult": "report",
     "TransferStatus": "report",
     "Verdict": "judging",
     "judge": "judging",
     "metadata": "sql.schema",
+    "plan_top_ups": "top_ups",
     "reconcile_transfer": "reconcile",
     "transfer_many": "batch",
 }

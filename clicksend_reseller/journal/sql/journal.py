@@ -28,6 +28,7 @@ from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, Work, failure
 from clicksend_reseller.journal.sql.engine import open_engine, shown
 from clicksend_reseller.journal.sql.reading import Records
+from clicksend_reseller.journal.sql.revising import revise
 from clicksend_reseller.journal.sql.schema import to_entry
 from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
 from clicksend_reseller.journal.sql.transactions import Held
@@ -260,6 +261,28 @@ class SQLJournal(Records):
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
         return await self._write_words(
             lambda own, spell: transactions.resolve(own, key, state, spell(by), spell(note))
+        )
+
+    async def revise(self, transfer: Transfer, *, by: str, note: str) -> int:
+        """Give a key that was never sent another amount: its round is withdrawn, the next begins.
+
+        Args:
+            transfer: the key on record, its client, and the values that hold from now on.
+            by: who decides.
+            note: why.
+
+        Returns:
+            The number of the new round, which `transfer_credit` then sends.
+
+        Raises:
+            JournalError: its newest round is not intended, or somebody else was quicker.
+            KeyReusedError: it is on record for another client.
+            ValueError: the transfer could never be sent.
+        """
+        check_transfer(transfer)
+        check_signature(by, note)
+        return await self._write_words(
+            lambda own, spell: revise(own, transfer, spell(by), spell(note))
         )
 
     async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:

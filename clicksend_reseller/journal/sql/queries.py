@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -81,9 +81,17 @@ def note_balance(key: str, balance: Decimal) -> Update:
     return update(table).where(c.key == key, intended).values(balance_before=balance)
 
 
-def insert_round(dialect: Dialect, row: Row[Any], number: int, *, by: str, note: str) -> Insert:
+def insert_round(
+    dialect: Dialect,
+    row: Row[Any],
+    number: int,
+    *,
+    by: str,
+    note: str,
+    values: Mapping[str, Any] | None = None,
+) -> Insert:
     """Insert the next round of a key; the primary key lets one caller win."""
-    return table.insert().values(
+    statement = table.insert().values(
         key=row.key,
         round=number,
         realm=row.realm,
@@ -96,6 +104,7 @@ def insert_round(dialect: Dialect, row: Row[Any], number: int, *, by: str, note:
         by=by,
         note=note,
     )
+    return statement.values(**values) if values else statement
 
 
 # --- sending

@@ -163,7 +163,8 @@ def _screen(typed: str, answer: str, env: dict[str, str]) -> tuple[int, Text]:
         child.sendline(answer)
     child.expect(pexpect.EOF)
     child.close()
-    return child.exitstatus or 0, _drawn(heard + child.before, env["CLICKSEND_BASE_URL"])
+    said = (heard + child.before).replace(env["HOME"], "/home/you")
+    return child.exitstatus or 0, _drawn(said, env["CLICKSEND_BASE_URL"])
 
 
 def _drawn(stream: str, url: str) -> Text:

@@ -125,6 +125,14 @@ class PaymentOptions:
             help="refuse to move more than this in any one currency",
         ),
     ] = None
+    new_journal: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="with --yes, begin a journal that does not exist yet, which knows of no payment",
+        ),
+    ] = False
 
 
 # What holds where nothing is said; both are frozen, so they can be shared.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.command_line import Home, served_sandbox
+from support.command_line import Home, default_journal, make_journal, served_sandbox
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +26,13 @@ def home(tmp_path):
 
 @pytest.fixture
 def live(tmp_path, served):
-    """Give a home whose environment leads to the served sandbox, as if it were the live API."""
+    """Give a home whose environment leads to the served sandbox, with a journal from before."""
+    home = Home(tmp_path, served.url)
+    make_journal(default_journal(home))
+    return home
+
+
+@pytest.fixture
+def fresh(tmp_path, served):
+    """Give the same without a journal."""
     return Home(tmp_path, served.url)

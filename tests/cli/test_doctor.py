@@ -15,9 +15,9 @@ def results(run):
     return {check: row["result"] for check, row in findings(run).items()}
 
 
-def test_a_sound_set_up_is_all_ok(live, served):
+def test_a_sound_set_up_is_all_ok(fresh, served):
     """One line each, status 0, and nothing was moved."""
-    run = live.call("doctor", "--json")
+    run = fresh.call("doctor", "--json")
     expected = dict.fromkeys(
         ("versions", "api", "credentials", "proxies", "dns", "tcp", "tls"), "ok"
     )

@@ -105,14 +105,14 @@ def test_a_time_without_a_zone_is_refused(doubtful, time):
     assert 2 == doubtful.call("journal", "hold", "--before", time).status
 
 
-def test_a_key_that_is_not_on_record_is_named(live):
+def test_a_key_that_is_not_on_record_is_named(fresh):
     """With the journal that was asked; none is made by asking."""
     for words in (("show", "x"), ("renew", "x"), ("resolve", "x", "--applied", "--note", "n")):
-        run = live.call("journal", *words)
+        run = fresh.call("journal", *words)
         assert 1 == run.status
-        assert "the key 'x' is not on record in ~/state" in run.err
-    assert "[]\n" == live.call("journal", "list", "-o", "json").out
-    assert not (live.folder / "state").exists()
+        assert f"the key 'x' is not on record in {fresh.folder}/state" in run.err
+    assert "[]\n" == fresh.call("journal", "list", "-o", "json").out
+    assert not (fresh.folder / "state").exists()
 
 
 def test_an_export_has_all_columns(doubtful):

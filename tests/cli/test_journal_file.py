@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 
 from clicksend_reseller.cli.session.target import journal_folder
+from support.command_line import default_journal
 
 ODD = ("a%20b", "st%41te", "q?x=y", "h#x", "a b", "ü", "memory", "file:x")
 
 
 def pay(live, *words, **more):
     """Make one transfer, and give the journals that are there."""
-    run = live.call("transfer", 1001, 5, "AUD", "--key", "k", "--yes", *words, **more)
+    run = live.call(
+        "transfer", 1001, 5, "AUD", "--key", "k", "--yes", "--new-journal", *words, **more
+    )
     assert 0 == run.status, run.err
-    return run, {str(path.relative_to(live.folder)) for path in live.folder.rglob("*.db")}
+    files = {path for path in live.folder.rglob("*.db") if path != default_journal(live)}
+    return run, {str(path.relative_to(live.folder)) for path in files}
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -23,7 +27,7 @@ def test_a_path_means_itself(live, served, name):
     file = live.folder / f"{name}.db"
     run, journals = pay(live, "--journal", file)
     assert ({file.name}, 0o600) == (journals, file.stat().st_mode & 0o777)
-    assert f"journal  ~/{file.name} (new)" in run.err
+    assert f"journal  {file} (new)" in run.err
     assert 0 == live.call("journal", "show", "k", "--journal", file).status
 
 
@@ -50,7 +54,7 @@ def test_a_url_names_the_file_that_is_made(live, given, name):
     """With ~ for the home; as the database library reads it."""
     run, journals = pay(live, "--journal", given)
     assert ({name}, 0o600) == (journals, (live.folder / name).stat().st_mode & 0o777)
-    assert f"journal  ~/{name} (new)" in run.err
+    assert f"journal  {live.folder}/{name} (new)" in run.err
 
 
 @pytest.mark.parametrize(

@@ -146,12 +146,12 @@ def test_a_dry_run_sends_and_records_nothing(live, served):
     assert "[]\n" == live.call("journal", "list", "-o", "json").out
 
 
-def test_a_rehearsal_leaves_nothing_behind(live, served):
+def test_a_rehearsal_leaves_nothing_behind(fresh, served):
     """--sandbox alone: another world, another journal, both gone; the folder of journals too."""
-    file = written(live, [1001, 1002])
-    run = live.call("top-up", "--from", file, "--batch", "june", *CAP, "--sandbox")
+    file = written(fresh, [1001, 1002])
+    run = fresh.call("top-up", "--from", file, "--batch", "june", *CAP, "--sandbox")
     assert (0, []) == (run.status, served.ledger)
-    assert not (live.folder / "state").exists()
+    assert not (fresh.folder / "state").exists()
 
 
 def test_a_lost_answer_is_6_above_all_others(live, served):

@@ -1,23 +1,13 @@
 """Who is topped up with --below and --to, and by how much."""
 
 import csv
-from decimal import Decimal
+import json
+import re
 
 import pytest
 
-from clicksend_reseller.cli.payments.policy import Policy
-
 LOW = ("top-up", "--below", 10, "--to", 50, "--batch", "2026-11-24")
 CAP = ("--yes", "--max-total", 500)
-
-
-@pytest.mark.parametrize(
-    ("balance", "amount"), [("9.999999", 41), ("-3.25", 54), ("0", 50), ("9", 41), ("9.5", 41)]
-)
-def test_whole_units_reach_the_mark(balance, amount):
-    """Rounded up, never through a float."""
-    policy = Policy(below=Decimal(10), to=Decimal(50), batch="b")
-    assert amount == policy.amount_for(Decimal(balance))
 
 
 def test_the_low_ones_are_paid_and_the_others_named(live, served):
@@ -55,6 +45,76 @@ def test_an_amount_on_record_wins(live, served):
     assert 0 == run.status
     assert (1005, "54.000000") in served.paid
     assert 3 == len(served.ledger)
+
+
+def stopped(live, served):
+    """Stop a batch at its first rows; give the clients whose rows were never sent, with amounts."""
+    for n in range(6):
+        served.add_account(username=f"low-{n}", balance="5", currency="AUD")
+    served.fail("error", operation="transfer_credit", status=401, response_code="UNAUTHORIZED")
+    assert 4 == live.call(*LOW, *CAP).status
+    served.reset_faults()
+    run = live.call("journal", "list", "--state", "intended", "-o", "json")
+    left = {row["client_user_id"]: row["amount"] for row in json.loads(run.out)}
+    assert left
+    return left
+
+
+def test_a_row_that_was_never_sent_is_withdrawn_where_the_client_is_no_longer_low(live, served):
+    """Somebody else has paid it meanwhile: yesterday's amount is not owed any more."""
+    left = stopped(live, served)
+    for client in left:
+        words = ("transfer", client, 100, "AUD", "--key", f"by-hand-{client}", "--yes")
+        assert 0 == live.call(*words).status
+    before = served.ledger
+    run = live.call(*LOW, *CAP)
+    assert before == served.ledger
+    for client in left:
+        assert re.search(rf"skipped {client} .*: no longer below 10: .*; its row is withd", run.err)
+        shown = json.loads(live.call("journal", "show", f"2026-11-24/{client}", "-o", "json").out)
+        assert ["refuted"] == [round_["state"] for round_ in shown]
+        assert "no longer below 10: its balance is 1" in shown[-1]["note"]
+    again = live.call(*LOW, *CAP)
+    assert (before, run.status) == (served.ledger, again.status)
+
+
+def test_a_row_that_was_never_sent_is_computed_anew(live, served):
+    """The client has spent more since: it is brought to the mark, under the same key."""
+    left = stopped(live, served)
+    for client in left:
+        served.spend(client, 3)
+    assert 0 == live.call(*LOW, *CAP, "--renew-rejected").status
+    paid = dict(served.paid)
+    for client, amount in left.items():
+        assert f"{amount + 3}.000000" == paid[client]
+        shown = json.loads(live.call("journal", "show", f"2026-11-24/{client}", "-o", "json").out)
+        assert [(amount, "refuted"), (amount + 3, "confirmed")] == [
+            (round_["amount"], round_["state"]) for round_ in shown
+        ]
+    assert 9 == len(served.paid)
+
+
+def test_a_plan_fits_what_is_on_record(live, served):
+    """Its rows can be paid though an older run of the batch has left other amounts."""
+    left = stopped(live, served)
+    for client in left:
+        served.spend(client, 3)
+    assert 0 == live.call(*LOW, "--plan", "plan.csv").status
+    assert 0 == live.call("top-up", "--from", "plan.csv", *CAP).status
+    paid = dict(served.paid)
+    assert {client: f"{left[client] + 3}.000000" for client in left} == {
+        client: paid[client] for client in left
+    }
+
+
+def test_a_dry_run_withdraws_nothing(live, served):
+    """It looks, and the journal stays as it is."""
+    left = stopped(live, served)
+    for client in left:
+        assert 0 == live.call("transfer", client, 100, "AUD", "--yes").status
+    assert 0 == live.call(*LOW, "--dry-run").status
+    run = live.call("journal", "list", "--state", "intended", "-o", "json")
+    assert set(left) == {row["client_user_id"] for row in json.loads(run.out)}
 
 
 def test_a_client_with_an_open_transfer_is_left_out(live, served):

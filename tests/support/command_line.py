@@ -1,5 +1,6 @@
 """How do the tests run the command line? As its users do: as a process of its own."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -12,10 +13,12 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
+from urllib.parse import urlsplit
 
 import attrs
 
 from clicksend_reseller.cli.app import run
+from clicksend_reseller.journal import SQLJournal
 
 COMMAND = [sys.executable, "-m", "clicksend_reseller.cli"]
 
@@ -101,6 +104,24 @@ class Home:
             cwd=self.folder,
             env={**self.env, **more},
         )
+
+
+def default_journal(home):
+    """Give the file of the journal for the served sandbox."""
+    port = urlsplit(home.url).port
+    return home.folder / "state" / "clicksend-reseller" / f"http-localhost-{port}-v3.db"
+
+
+def make_journal(file):
+    """Make a journal without any transfer."""
+
+    async def make():
+        async with SQLJournal(f"sqlite+aiosqlite:///{file}"):
+            pass
+
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.touch(0o600)
+    asyncio.run(make())
 
 
 def new_account():

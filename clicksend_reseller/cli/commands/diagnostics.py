@@ -23,6 +23,7 @@ from clicksend_reseller.cli.commands.probe import Wire, look_at
 from clicksend_reseller.cli.exit_status import CommandError
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.session.session import Session
+from clicksend_reseller.cli.session.target import Target
 
 __all__ = ["Finding", "all_checks"]
 
@@ -71,7 +72,8 @@ async def all_checks(session: Session) -> list[Finding]:
     findings = [_versions(), *_settings(session), _proxies()]
     way = await _way(session)
     findings += way
-    if not any(finding.check in {"dns", "tcp"} and finding.result == "fail" for finding in way):
+    is_cut_off = any(each.check in {"dns", "tcp"} and each.result == "fail" for each in way)
+    if not is_cut_off and session.place.refusal is None:
         for check in (_account, _list, _rate):
             findings.append(await check(session))
     return [*findings, *await _journal(session)]
@@ -106,10 +108,17 @@ def _settings(session: Session) -> list[Finding]:
         )
     else:
         credentials = _ok("credentials", f"user name {place.username}, a key, from {source}")
-    return [
-        _ok("api", f"{place.host}: {place.base_url}, from {place.sources['base_url']}"),
-        credentials,
-    ]
+    return [_api(place), credentials]
+
+
+def _api(place: Target) -> Finding:
+    found = f"{place.host}: {place.base_url}, from {place.sources['base_url']}"
+    if place.refusal is not None:
+        return _fail("api", f"{found}; {place.doubt}", "start the sandbox, or leave out --sandbox")
+    if place.doubt:
+        remedy = "nothing, if this is a way to the live account; else start the sandbox"
+        return _warning("api", f"{found}; {place.doubt}", remedy)
+    return _ok("api", found)
 
 
 def _proxies() -> Finding:

@@ -64,7 +64,7 @@ def reconcile(
     except ValueError as exc:
         raise CommandError(Status.USAGE, str(exc)) from None
     output = Output(everywhere, RECONCILED_COLUMNS)
-    with Session(everywhere, journaled=True) as session:
+    with Session(everywhere) as session:
         entries = session.run(_unresolved(session)) if key is None else [found(session, key)]
         verdicts = [session.run(_judged(session, entry, assume, before)) for entry in entries]
         for each in verdicts:

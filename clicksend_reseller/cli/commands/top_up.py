@@ -75,6 +75,7 @@ def top_up(
             moving=moving,
             renew_rejected=renew_rejected,
             finds_twins=False,  # the balance of this moment is the better reason
+            before=proposal.put_on_record,
         )
     return worst([status, Status.DONE if proposal.is_complete else Status.PARTLY])
 
@@ -104,8 +105,10 @@ def _policy(
 
 
 def _tell(console: CommandConsole, proposal: Proposal) -> None:
-    for account, why in proposal.skipped[:_SKIPPED]:
-        console.note(printable(f"skipped {account.user_id} {account.username}: {why}"))
+    for skip in proposal.skipped[:_SKIPPED]:
+        why = f"{skip.reason}{'; its row is withdrawn' if skip.is_withdrawn else ''}"
+        who = f"{skip.account.user_id} {skip.account.username}"
+        console.note(printable(f"skipped {who}: {why}"))
     if (more := len(proposal.skipped) - _SKIPPED) > 0:
         console.note(f"skipped {more} more")
     if not proposal.is_complete:
@@ -114,6 +117,7 @@ def _tell(console: CommandConsole, proposal: Proposal) -> None:
 
 def _written(session: Session, path: Path, proposal: Proposal) -> Status:
     found = session.run(planned(session, proposal.rows, renew_rejected=False))
+    session.run(proposal.put_on_record(session))  # or the file would not fit what is on record
     write_plan(path, found.due)
     if found.unknown:
         session.console.warn(f"{found.unknown} rows of the batch have no known outcome: look first")

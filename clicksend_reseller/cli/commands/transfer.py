@@ -27,7 +27,7 @@ from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
 from clicksend_reseller.cli.payments.amounts import MAX_INT, checked_key, fault_of_currency
-from clicksend_reseller.cli.payments.on_record import OPEN, is_for, twins
+from clicksend_reseller.cli.payments.on_record import OPEN, entries_of, is_for, twins
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
@@ -71,7 +71,8 @@ def transfer(
     output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
     with Session(everywhere, journaled=True) as session:
         session.make_up([wanted])
-        entry = None if key is None else session.run(session.journal.get(wanted.idempotency_key))
+        entries = session.run(entries_of(session.on_record, [wanted.idempotency_key]))
+        entry = entries.get(wanted.idempotency_key)
         is_new = entry is None or entry.state is TransferState.INTENDED
         is_new = is_new and _confirmed(session, wanted, entry, moving)
         if moving.dry_run:
@@ -112,8 +113,9 @@ def _confirmed(
     if entry is not None and not is_for(entry, wanted, session.client.realm):
         return False  # the journal refuses it by itself
     account = session.run(session.client.get_account(wanted.client_user_id))
-    seen = session.run(twins(session.journal, [wanted], session.client.realm))
+    seen = session.run(twins(session.on_record, [wanted], session.client.realm))
     _show(session, wanted, account, seen)
+    session.check_journal(moving)
     if not moving.yes and not moving.dry_run:
         session.console.confirm("Send it?")
     return True
@@ -168,7 +170,7 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
 
 
 def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:
-    call = session.client.transfer_credit(
+    call = session.payer.transfer_credit(
         wanted.client_user_id,
         wanted.amount,
         wanted.currency,

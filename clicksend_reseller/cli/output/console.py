@@ -80,7 +80,8 @@ class CommandConsole:
         """Show names and values below each other, whatever the width."""
         width = max(len(name) for name, _ in lines)
         for name, value in lines:
-            self._print(f"  {name:<{width}}  {value}")
+            line = printable(f"  {name:<{width}}  {value}")
+            self.console.print(Text(line), soft_wrap=True)  # or a path could not be copied
 
     def confirm(self, question: str) -> None:
         """Ask; the default is no.

@@ -12,7 +12,15 @@ from clicksend_reseller._wire.keys import normalized
 if TYPE_CHECKING:
     from clicksend_reseller.journal import SQLJournal  # a database library
 
-__all__ = ["MAY_HAVE_MOVED", "OPEN", "entries_of", "is_for", "open_clients", "twins"]
+__all__ = [
+    "MAY_HAVE_MOVED",
+    "OPEN",
+    "entries_of",
+    "entries_where",
+    "is_for",
+    "transfer_of",
+    "twins",
+]
 
 OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 MAY_HAVE_MOVED = OPEN | {TransferState.CONFIRMED}
@@ -21,8 +29,12 @@ _FEW = 500  # keys that are asked for one by one; more, and the whole journal is
 _A_DAY = timedelta(hours=24)
 
 
-async def entries_of(journal: SQLJournal, keys: Collection[str]) -> Mapping[str, JournalEntry]:
-    """Give the newest round of each key that is on record."""
+async def entries_of(
+    journal: SQLJournal | None, keys: Collection[str]
+) -> Mapping[str, JournalEntry]:
+    """Give the newest round of each key that is on record; None is a journal without any."""
+    if journal is None:
+        return {}
     if len(keys) <= _FEW:
         found = {key: await journal.get(key) for key in keys}
         return {key: entry for key, entry in found.items() if entry is not None}
@@ -31,29 +43,24 @@ async def entries_of(journal: SQLJournal, keys: Collection[str]) -> Mapping[str,
 
 
 async def entries_where(
-    journal: SQLJournal, wanted: Callable[[JournalEntry], bool]
+    journal: SQLJournal | None, wanted: Callable[[JournalEntry], bool]
 ) -> Mapping[str, JournalEntry]:
     """Read the journal once; give the newest round of each key that is wanted."""
     newest: dict[str, JournalEntry] = {}
+    if journal is None:
+        return newest
     async for entry in journal.entries():
         if wanted(entry) and (entry.key not in newest or newest[entry.key].round < entry.round):
             newest[entry.key] = entry
     return newest
 
 
-async def open_clients(journal: SQLJournal, realm: str) -> Mapping[int, str]:
-    """Give the clients that a transfer is open for, and its key."""
-    return {
-        entry.client_user_id: entry.key
-        async for entry in journal.unresolved(older_than=0.0)
-        if entry.realm in {None, realm}
-    }
-
-
 async def twins(
-    journal: SQLJournal, transfers: Collection[Transfer], realm: str
+    journal: SQLJournal | None, transfers: Collection[Transfer], realm: str
 ) -> list[JournalEntry]:
     """Find what was sent in the last day, the same to the same clients, under other keys."""
+    if journal is None:
+        return []
     keys = {transfer.idempotency_key for transfer in transfers}
     wanted = {(each.client_user_id, each.amount, each.currency) for each in transfers}
     return [
@@ -64,6 +71,16 @@ async def twins(
         and entry.state in MAY_HAVE_MOVED
         and entry.realm == realm
     ]
+
+
+def transfer_of(entry: JournalEntry) -> Transfer:
+    """Give the transfer that a round is about."""
+    return Transfer(
+        idempotency_key=entry.key,
+        client_user_id=entry.client_user_id,
+        amount=entry.amount,
+        currency=entry.currency,
+    )
 
 
 def is_for(entry: JournalEntry, transfer: Transfer, realm: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -83,6 +84,7 @@ def pay(
     moving: PaymentOptions,
     renew_rejected: bool,
     finds_twins: bool = True,
+    before: Callable[[Session], Coroutine[Any, Any, None]] | None = None,
 ) -> Status:
     """Pay rows, each key once; the same rows again go on where it stopped.
 
@@ -93,6 +95,7 @@ def pay(
         moving: whether to ask, and the most that may move.
         renew_rejected: also pay rows that were refused before.
         finds_twins: say where the same was sent in the last day under other keys.
+        before: is done when all is confirmed, before the first row is sent.
     """
     output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
     plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
@@ -100,6 +103,8 @@ def pay(
         _ask(session, plan, moving, finds_twins=finds_twins)
         if moving.dry_run:
             return _rehearsed(session, output, plan)
+        if before is not None:
+            session.run(before(session))
     paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
     return paying.all([row.transfer for row in plan.due], plan.settled)
 
@@ -122,6 +127,7 @@ def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: b
     credit = session.run(_credit(session)) if plan.due else None
     seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
     _show(session, plan, credit, seen)
+    session.check_journal(moving)
     _check_total(plan, moving)
     if plan.due and not moving.yes and not moving.dry_run:
         session.console.confirm(f"Send {_in_words(plan)}?")
@@ -133,7 +139,7 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     Raises:
         EndedError: a key is on record for something else: all of them named, nothing sent.
     """
-    entries = await entries_of(session.journal, {row.transfer.idempotency_key for row in rows})
+    entries = await entries_of(session.on_record, {row.transfer.idempotency_key for row in rows})
     _check_conflicts(rows, entries, session.client.realm)
     payable = {TransferState.INTENDED, *([TransferState.REJECTED] if renew_rejected else [])}
     due: list[Row] = []
@@ -153,6 +159,7 @@ def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], r
         for row in rows
         if (entry := entries.get(row.transfer.idempotency_key))
         and not is_for(entry, row.transfer, realm)
+        and not _gives_way(row, entry)
     ]
     if not conflicts:
         return
@@ -161,6 +168,13 @@ def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], r
         lines.append(f"  and {more} more")
     fact = "nothing was sent: a key is for one transfer only, and these are on record for another:"
     raise CommandError(Status.USAGE, "\n".join([fact, *lines]))
+
+
+def _gives_way(row: Row, entry: JournalEntry) -> bool:
+    """Return True if a round is still the one that was never sent and is computed anew."""
+    seen = row.replaces
+    is_same = seen is not None and (seen.round, seen.realm) == (entry.round, entry.realm)
+    return is_same and entry.state is TransferState.INTENDED
 
 
 def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
@@ -179,7 +193,7 @@ async def _credit(session: Session) -> Account:
 
 async def _twins(session: Session, plan: Plan) -> list[JournalEntry]:
     wanted = [row.transfer for row in plan.due]
-    return await twins(session.journal, wanted, session.client.realm)
+    return await twins(session.on_record, wanted, session.client.realm)
 
 
 def _show(

@@ -1,24 +1,28 @@
-"""Who is topped up, and by how much? Clients below a line, in whole units of their own currency."""
+"""The clients below a line, as the library plans them, with what the journal says of the batch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from decimal import Decimal
 
 import attrs
 
-from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
-from clicksend_reseller._wire.money import minus
+from clicksend_reseller import Account, JournalEntry, JournalError, TransferState
+from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.records import money
-from clicksend_reseller.cli.payments.amounts import MAX_INT
-from clicksend_reseller.cli.payments.on_record import entries_where, open_clients
+from clicksend_reseller.cli.payments.on_record import (
+    MAY_HAVE_MOVED,
+    OPEN,
+    entries_where,
+    transfer_of,
+)
 from clicksend_reseller.cli.payments.topup_file import Row
 from clicksend_reseller.cli.session.session import Session
+from clicksend_reseller.journal import SkippedTopUp, TopUp, TopUpPlan, plan_top_ups
 
 __all__ = ["Policy", "Proposal", "propose"]
 
 _PREFETCH = 4
+_SIGNED = "top-up"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,94 +41,111 @@ class Policy:
     batch: str
     currency: str | None = None
 
-    def amount_for(self, balance: Decimal) -> int:
-        """Give whole units that bring a balance to the mark."""
-        return math.ceil(minus(self.to, balance))
 
-    def key_for(self, account: Account) -> str:
-        """Give the key of a client's transfer in this batch."""
-        return f"{self.batch}/{account.user_id}"
-
-
-@attrs.define(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Proposal:
     """What a policy comes to.
 
     Attributes:
         rows: to be paid, or on record for this batch.
-        skipped: clients below the line that are left out, and why.
+        plan: the decision.
+        skipped: the clients that are left out for a reason that is not the batch's own record.
         is_complete: the list stood still while it was read.
     """
 
-    rows: list[Row] = attrs.field(factory=list[Row])
-    skipped: list[tuple[Account, str]] = attrs.field(factory=list[tuple[Account, str]])
-    is_complete: bool = True
+    rows: list[Row]
+    plan: TopUpPlan
+    skipped: list[SkippedTopUp]
+    is_complete: bool
+
+    async def put_on_record(self, session: Session) -> None:
+        """Write down what is decided anew of rows that were never sent.
+
+        A row that somebody else has taken meanwhile stays as it is, and nothing is paid for it
+        with the values of this plan.
+        """
+        for skip in self.plan.skipped:
+            if skip.is_withdrawn and skip.entry is not None:
+                await _withdraw(session, skip, skip.entry)
+        for row in self.plan.rows:
+            if row.is_revised and row.entry is not None:
+                await _revise(session, row, row.entry)
 
 
 async def propose(session: Session, policy: Policy) -> Proposal:
-    """Read all clients and the journal; nothing is sent.
+    """Read all clients and the journal; nothing is sent or written."""
+    realm = session.client.realm
 
-    A key that is on record keeps the amount on record: the balance has changed since, and
-    another amount under the same key would be another transfer.
-    """
-    begins = f"{policy.batch}/"
-    on_record = await entries_where(session.journal, lambda entry: entry.key.startswith(begins))
-    busy = await open_clients(session.journal, session.client.realm)
-    found = Proposal()
+    def counts(entry: JournalEntry) -> bool:
+        is_open = entry.state in OPEN and entry.realm in {None, realm}
+        return is_open or _is_of(policy.batch, entry)
+
+    on_record = await entries_where(session.on_record, counts)
+    accounts: list[Account] = []
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
         with session.console.counting("accounts read") as steps:
             async for account in walk:
                 steps.step()
-                _consider(found, account, policy, on_record, busy)
-        found.is_complete = walk.report.complete
-    return found
-
-
-def _consider(
-    found: Proposal,
-    account: Account,
-    policy: Policy,
-    on_record: Mapping[str, JournalEntry],
-    busy: Mapping[int, str],
-) -> None:
-    key = policy.key_for(account)
-    entry = on_record.get(key)
-    if entry is None and account.balance >= policy.below:
-        return
-    is_open_work = entry is None or entry.state is TransferState.INTENDED
-    if is_open_work and (why := _why_not(account, policy, busy, is_new=entry is None)):
-        found.skipped.append((account, why))
-    elif entry is not None:
-        found.rows.append(_row(account, key, entry.amount, entry.currency, "on record"))
-    else:
-        amount, code = policy.amount_for(account.balance), account.currency_code or ""
-        note = f"balance {money(account.balance)}"
-        found.rows.append(_row(account, key, amount, code, note))
-
-
-def _row(account: Account, key: str, amount: int, currency: str, note: str) -> Row:
-    wanted = Transfer(
-        idempotency_key=key, client_user_id=account.user_id, amount=amount, currency=currency
+                accounts.append(account)
+        is_complete = walk.report.complete
+    plan = plan_top_ups(
+        accounts,
+        below=policy.below,
+        to=policy.to,
+        currency=policy.currency,
+        on_record=on_record.values(),
     )
-    return Row(wanted, note=note)
+    listed = [skip for skip in plan.skipped if _is_listed(policy, skip)]
+    return Proposal(
+        rows=[
+            *(_row(policy.batch, row) for row in plan.rows),
+            *(Row(transfer_of(skip.entry)) for skip in listed if skip.entry is not None),
+        ],
+        plan=plan,
+        skipped=[skip for skip in plan.skipped if skip not in listed and _is_news(policy, skip)],
+        is_complete=is_complete,
+    )
 
 
-def _why_not(account: Account, policy: Policy, busy: Mapping[int, str], *, is_new: bool) -> str:
-    code = account.currency_code
-    if account.banned:
-        return "banned"
-    if not account.active:
-        return "inactive"
-    if not is_new:
-        return ""
-    if code is None:
-        return "its currency is unknown"
-    if policy.currency not in {None, code}:
-        return f"its currency is {code}"
-    if account.auto_recharge:
-        return "recharges by itself"
-    if account.user_id in busy:
-        return f"a transfer is open: {busy[account.user_id]!r}"
-    if policy.amount_for(account.balance) > MAX_INT:
-        return f"it would take more than {MAX_INT}"
-    return ""
+def _is_of(batch: str, entry: JournalEntry) -> bool:
+    return entry.key == f"{batch}/{entry.client_user_id}"
+
+
+def _is_listed(policy: Policy, skip: SkippedTopUp) -> bool:
+    """Return True if the batch's own record is the reason, so that it stands among its rows."""
+    if skip.entry is None or not _is_of(policy.batch, skip.entry):
+        return False
+    is_low = skip.account.balance < policy.below
+    return skip.entry.state in MAY_HAVE_MOVED or (
+        skip.entry.state is TransferState.REFUTED and is_low
+    )
+
+
+def _is_news(policy: Policy, skip: SkippedTopUp) -> bool:
+    """Leave out clients that are well off and have a transfer of another batch open."""
+    is_elsewhere = skip.entry is not None and not _is_of(policy.batch, skip.entry)
+    return not is_elsewhere or skip.account.balance < policy.below
+
+
+def _row(batch: str, row: TopUp) -> Row:
+    note = f"balance {money(row.account.balance)}"
+    if row.entry is not None and not row.is_revised:
+        note = "on record"
+    return Row(row.transfer(batch), note=note, replaces=row.entry if row.is_revised else None)
+
+
+async def _withdraw(session: Session, skip: SkippedTopUp, entry: JournalEntry) -> None:
+    try:
+        await session.journal.resolve(entry.key, False, by=_SIGNED, note=skip.reason)  # noqa: FBT003 - a verdict reads as one
+    except JournalError as error:
+        session.console.warn(printable(f"{entry.key!r} could not be withdrawn: {error.message}"))
+
+
+async def _revise(session: Session, row: TopUp, entry: JournalEntry) -> None:
+    batch, _, _ = entry.key.rpartition("/")
+    balance = money(row.account.balance)
+    note = f"{row.amount} {row.currency} instead of {entry.amount} {entry.currency}: {balance} left"
+    try:
+        await session.journal.revise(row.transfer(batch), by=_SIGNED, note=note)
+    except JournalError as error:
+        session.console.warn(printable(f"{entry.key!r} stays as it is: {error.message}"))

@@ -100,7 +100,7 @@ class Paying:
 
         self._left = {transfer.idempotency_key: transfer for transfer in due}
         self._batch = transfer_many(
-            self._session.client,
+            self._session.payer,
             due,
             concurrency=self._session.concurrency,
             renew_rejected=self._renew_rejected,
@@ -138,7 +138,7 @@ class Paying:
         await asyncio.wait({waiting}, timeout=_LAST_LOOK)
         self._is_still = waiting.done()
         # Those that are stopped write that down; nobody waits for those that have left.
-        closing = asyncio.ensure_future(self._session.client.aclose())
+        closing = asyncio.ensure_future(self._session.payer.aclose())
         await asyncio.wait({closing}, timeout=_WRITING_DOWN)
         if self._is_still and not waiting.cancelled() and (row := waiting.result()):
             self._ended(row)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from clicksend_reseller import Transfer
+from clicksend_reseller import JournalEntry, Transfer
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.output import replaced
 from clicksend_reseller.cli.payments.amounts import (
@@ -32,11 +32,13 @@ class Row:
     Attributes:
         line: of the file; 0 where there is none.
         note: for whoever reads the plan.
+        replaces: the round on record that was never sent and gives way to these values.
     """
 
     transfer: Transfer
     line: int = 0
     note: str = ""
+    replaces: JournalEntry | None = None
 
 
 def read_file(path: Path, batch: str | None) -> list[Row]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.journal import SQLJournal
 
-__all__ = ["Kept", "home_folder", "in_file", "kept_at", "open_journal"]
+__all__ = ["Kept", "home_folder", "in_file", "is_new", "kept_at", "open_journal"]
 
 _A_PASSWORD = re.compile(r":[^@]*@")
 _TELLS_A_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
@@ -43,7 +43,38 @@ class Kept:
 
 def in_file(path: Path) -> Kept:
     """Keep a journal in a file; nothing in its path means anything else."""
-    return Kept(file=path, shown=_short(path))
+    return Kept(file=path, shown=str(path))
+
+
+async def is_new(kept: Kept) -> bool:
+    """Return True if a journal does not exist yet: no file, or a database without its table.
+
+    One that cannot be looked at is not called new: opening it says why.
+    """
+    if kept.file is not None and not kept.file.exists():
+        return True
+    url = _url_of(kept)
+    if url is None:
+        return False
+    try:
+        return not await _has_table(url)
+    except Exception:  # noqa: BLE001 - drivers raise errors of many families
+        return False
+
+
+async def _has_table(url: URL) -> bool:
+    from sqlalchemy import inspect  # noqa: PLC0415 - a database library
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - a database library
+
+    from clicksend_reseller.journal import metadata  # noqa: PLC0415 - a database library
+
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            names = await connection.run_sync(lambda own: inspect(own).get_table_names())
+    finally:
+        await engine.dispose()
+    return set(metadata.tables) <= set(names)
 
 
 def kept_at(given: str) -> Kept:
@@ -88,16 +119,11 @@ def open_journal(kept: Kept) -> SQLJournal:
     Raises:
         EndedError: it cannot be opened.
     """
-    from sqlalchemy import URL  # noqa: PLC0415 - a database library
-
     from clicksend_reseller.journal import SQLJournal  # noqa: PLC0415 - a database library
 
-    url = kept.url
+    url = _url_of(kept)
     if url is None:
-        if kept.file is None:
-            raise CommandError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
-        # Built from its parts, since a % or ? of the path would be read as another file's.
-        url = URL.create("sqlite+aiosqlite", database=str(kept.file))
+        raise CommandError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
     try:
         if kept.file is not None:
             _make(kept.file)
@@ -107,6 +133,15 @@ def open_journal(kept: Kept) -> SQLJournal:
         raise CommandError(Status.FAILED, fault) from None
     except (ConfigurationError, ImportError) as exc:
         raise CommandError(Status.USAGE, f"--journal: {exc}") from None
+
+
+def _url_of(kept: Kept) -> URL | None:
+    from sqlalchemy import URL as Parts  # noqa: N811, PLC0415 - a database library
+
+    if kept.url is not None or kept.file is None:
+        return kept.url
+    # Built from its parts, since a % or ? of the path would be read as another file's.
+    return Parts.create("sqlite+aiosqlite", database=str(kept.file))
 
 
 def _no_url() -> str:
@@ -146,7 +181,7 @@ def _sqlite(url: URL) -> Kept:
     return Kept(
         file=file,
         url=url.set(database=str(file)),
-        shown=_short(file),
+        shown=str(file),
         has_secret=_has_secret(url),
     )
 
@@ -179,14 +214,6 @@ def _without_secrets(url: URL) -> str:
 
     shown = Parts.create(url.drivername, url.username, None, url.host, url.port, url.database)
     return shown.render_as_string()
-
-
-def _short(file: Path) -> str:
-    with contextlib.suppress(CommandError):
-        home = home_folder()
-        if file.is_relative_to(home):
-            return f"~/{file.relative_to(home)}"
-    return str(file)
 
 
 def _make(file: Path) -> None:

@@ -13,12 +13,14 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import attrs
+
 from clicksend_reseller import CallEvent, Outcome, Transfer
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import GlobalOptions
+from clicksend_reseller.cli.options import GlobalOptions, PaymentOptions
 from clicksend_reseller.cli.output.console import CommandConsole
 from clicksend_reseller.cli.session.interrupts import Interrupts
-from clicksend_reseller.cli.session.journal_file import Kept, in_file, open_journal
+from clicksend_reseller.cli.session.journal_file import Kept, in_file, is_new, open_journal
 from clicksend_reseller.cli.session.limiting import PerMinute
 from clicksend_reseller.cli.session.target import Target, find_target
 
@@ -45,7 +47,7 @@ class Session:
 
     Args:
         options: of every command.
-        journaled: transfers go through the journal.
+        journaled: it may send transfers, so whether the journal is new is looked at first.
 
     Attributes:
         place: which API and which journal.
@@ -61,14 +63,19 @@ class Session:
         self.place: Target = find_target(options)
         self.under_way: int = 0
         self._limit = _checked(options.limit_per_minute)
+        self._limiter = PerMinute(self._limit) if self._limit else None
         self._runner = asyncio.Runner()
         self._client: AsyncResellerClient | None = None
+        self._payer: AsyncResellerClient | None = None
         self._folder: Path | None = None
         self._last_outcome: Outcome | None = None
         self._rests_until = 0.0  # while a call waits to be repeated
         self._world: Sandbox | None = None
 
     def __enter__(self) -> Self:
+        kept = self.place.journal
+        if self._journaled and kept is not None:
+            self.place = attrs.evolve(self.place, is_new_journal=self.run(is_new(kept)))
         return self
 
     def __exit__(
@@ -148,18 +155,37 @@ class Session:
 
     @property
     def client(self) -> AsyncResellerClient:
-        """The client, made when it is first asked for.
+        """The client that reads, made when it is first asked for.
 
         Raises:
             EndedError: there are no credentials.
         """
         if self._client is None:
-            self._client = self._made()
+            self._client = self._made(None)
         return self._client
 
-    def _made(self) -> AsyncResellerClient:
+    @property
+    def payer(self) -> AsyncResellerClient:
+        """The client that sends transfers through the journal, which is made with it.
+
+        Raises:
+            EndedError: there are no credentials, or the journal cannot be made.
+        """
+        if self._payer is None:
+            self._payer = self._made(self.journal)
+        return self._payer
+
+    def _made(self, journal: SQLJournal | None) -> AsyncResellerClient:
         if self.place.in_process:
-            return self._in_process()
+            return self.world.client(
+                journal=journal, timeout=TIMEOUT, limiter=self._limiter, observer=self._observe
+            )
+        if self.place.refusal is not None:
+            raise CommandError(
+                self.place.refusal,
+                f"{self.place.doubt}: nothing was sent. Serve one with `clicksend-reseller "
+                "sandbox`, and take its credentials from `--env`",
+            )
         missing = [
             name
             for name, value in (
@@ -179,18 +205,10 @@ class Session:
             self.place.username,
             self.place.api_key,
             base_url=self.place.base_url,
-            journal=self.journal if self._journaled else None,
+            journal=journal,
             timeout=TIMEOUT,
             deadline=_DEADLINE * (2 if self._limit else 1),
-            limiter=PerMinute(self._limit) if self._limit else None,
-            observer=self._observe,
-        )
-
-    def _in_process(self) -> AsyncResellerClient:
-        return self.world.client(
-            journal=self.journal if self._journaled else None,
-            timeout=TIMEOUT,
-            limiter=PerMinute(self._limit) if self._limit else None,
+            limiter=self._limiter,
             observer=self._observe,
         )
 
@@ -233,6 +251,34 @@ class Session:
             self._journal = open_journal(self.place.journal or self._temporary_journal())
         return self._journal
 
+    def check_journal(self, moving: PaymentOptions) -> None:
+        """Refuse to pay unasked under a journal that does not exist yet, unless that is meant.
+
+        Another home, another folder or a mistyped path makes a journal that knows of no payment.
+        With `--sandbox` that is no harm; where the environment leads to a sandbox it counts, so
+        that a job behaves in its rehearsal as it will.
+
+        Raises:
+            EndedError: it does not exist yet, `--yes` was given and `--new-journal` was not.
+        """
+        is_rehearsal = moving.dry_run or self.options.sandbox is not None
+        if not moving.yes or is_rehearsal or not self.place.is_new_journal:
+            return
+        if not moving.new_journal:
+            raise CommandError(
+                Status.USAGE,
+                f"the journal {self.place.journal_shown} does not exist yet, so it does not know "
+                "what was paid before: name the right one with --journal or CLICKSEND_JOURNAL, or "
+                "say --new-journal if a new one is meant; nothing was sent",
+            )
+        self.run(self.journal.__aenter__())  # made now, also where nothing is to be paid today
+
+    @property
+    def on_record(self) -> SQLJournal | None:
+        """The journal to read; None where there is none yet, and reading is to make none."""
+        is_empty = self.place.in_process or self.place.is_new_journal
+        return self._journal if is_empty else self.journal
+
     @property
     def has_journal(self) -> bool:
         """There is something to read, or there may be."""
@@ -252,8 +298,9 @@ class Session:
         self._rests_until = monotonic() + event.seconds if event.kind == "waiting" else 0.0
 
     async def _close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        for client in (self._client, self._payer):
+            if client is not None:
+                await client.aclose()
         if self._journal is not None:
             await self._journal.aclose()
 

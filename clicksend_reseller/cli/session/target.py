@@ -13,12 +13,11 @@ from clicksend_reseller import ConfigurationError, Secret
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
 from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
+from clicksend_reseller.cli.session.sandbox_check import LOOPBACK, Identity, identity_of
 
 __all__ = ["SANDBOX_URL", "Target", "find_target", "journal_folder"]
 
 SANDBOX_URL = "http://localhost:8730/v3"
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @attrs.frozen(kw_only=True)
@@ -27,12 +26,14 @@ class Target:
 
     Attributes:
         base_url: in the client's spelling.
-        is_sandbox: no real money moves there.
+        is_sandbox: no real money moves there: it is in this process, or it has proved it.
+        doubt: why a server on this machine is not taken for a sandbox; empty elsewhere.
+        refusal: the status with which nothing is sent there, since a sandbox was asked for.
         in_process: the API is a world in this process.
         username: None where it is not set.
         api_key: None where it is not set.
         journal: None for a temporary one.
-        is_new_journal: its file was not there when the command began.
+        is_new_journal: it was not there when the command began.
         sources: where each setting comes from, by name.
     """
 
@@ -44,6 +45,8 @@ class Target:
     journal: Kept | None
     is_new_journal: bool
     sources: dict[str, str]
+    doubt: str = ""
+    refusal: Status | None = None
 
     @property
     def host(self) -> str:
@@ -74,17 +77,22 @@ def find_target(options: GlobalOptions) -> Target:
         return _rehearsal(options)
     base_url, source = _base_url(options.sandbox)
     given = _credentials(options.sandbox, base_url)
-    journal, journal_source = _journal(options, base_url)
+    identity = identity_of(base_url, given[0], given[1])
+    is_sandbox = identity is Identity.SANDBOX
+    is_meant_so = options.sandbox is not None
+    journal, journal_source = _journal(options, base_url, is_sandbox=is_sandbox or is_meant_so)
     file = journal.file
     return Target(
         base_url=base_url,
-        is_sandbox=urlsplit(base_url).hostname in _LOOPBACK,
+        is_sandbox=is_sandbox,
         in_process=False,
         username=given[0],
         api_key=Secret(given[1]) if given[1] else None,
         journal=journal,
         is_new_journal=file is not None and not file.exists(),
         sources={"base_url": source, "credentials": given[2], "journal": journal_source},
+        doubt=_doubt(base_url, identity),
+        refusal=_refusal(identity) if is_meant_so else None,
     )
 
 
@@ -94,6 +102,20 @@ def journal_folder() -> Path:
     # The specification of these folders says that a relative path is to be ignored.
     home = Path(state) if Path(state).is_absolute() else home_folder() / ".local" / "state"
     return home / "clicksend-reseller"
+
+
+def _doubt(base_url: str, identity: Identity) -> str:
+    parts = urlsplit(base_url)
+    if identity is Identity.SANDBOX or parts.hostname not in LOOPBACK:
+        return ""
+    if identity is Identity.OTHER_CREDENTIALS:
+        return f"{parts.netloc} answers as a sandbox, but it has other credentials than these"
+    return f"{parts.netloc} does not answer as a sandbox"
+
+
+def _refusal(identity: Identity) -> Status | None:
+    statuses = {Identity.NONE: Status.FAILED, Identity.OTHER_CREDENTIALS: Status.CREDENTIALS}
+    return statuses.get(identity)
 
 
 def _rehearsal(options: GlobalOptions) -> Target:
@@ -125,7 +147,7 @@ def _sandbox_url(given: str) -> str:
         raise CommandError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
     if parts.path in {"", "/"}:
         url = f"{url.rstrip('/')}/v3"
-    if parts.hostname not in _LOOPBACK:
+    if parts.hostname not in LOOPBACK:
         raise CommandError(
             Status.USAGE, f"--sandbox={given!r} is not on this machine: a sandbox is on loopback"
         )
@@ -153,21 +175,20 @@ def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | 
     return username, api_key, " and ".join(names)
 
 
-def _journal(options: GlobalOptions, base_url: str) -> tuple[Kept, str]:
+def _journal(options: GlobalOptions, base_url: str, *, is_sandbox: bool) -> tuple[Kept, str]:
     given = _given(options)
     if given is not None:
         return given, "--journal"
     in_environment = os.environ.get("CLICKSEND_JOURNAL")
     if in_environment and options.sandbox is None:
         return kept_at(in_environment), "CLICKSEND_JOURNAL"
-    return in_file(journal_folder() / _file_name(base_url)), "the default"
+    # One for all hosts that may lead to the same account; its keys are on record with theirs.
+    name = _sandbox_file(base_url) if is_sandbox else "journal.db"
+    return in_file(journal_folder() / name), "the default"
 
 
-def _file_name(base_url: str) -> str:
-    """One for all hosts that may lead to the same account; its keys are on record with theirs."""
+def _sandbox_file(base_url: str) -> str:
     parts = urlsplit(base_url)
-    if parts.hostname not in _LOOPBACK:
-        return "journal.db"
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"{parts.scheme}-localhost-{port}{re.sub(r'[^A-Za-z0-9.]+', '-', parts.path)}.db"
 

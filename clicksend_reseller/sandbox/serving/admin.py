@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from clicksend_reseller.sandbox import serialize
 from clicksend_reseller.sandbox.console.routes import console_routes
+from clicksend_reseller.sandbox.identity import answer_to, is_challenge
 from clicksend_reseller.sandbox.openapi.description import describe
 from clicksend_reseller.sandbox.service.faults import check_served, make_fault
 from clicksend_reseller.sandbox.service.forms import read_json
@@ -31,6 +32,7 @@ def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
     routes = [
         *console_routes(sandbox),
         Route("/health", admin.health),
+        Route("/identity", admin.identity),
         Route("/openapi.json", admin.openapi),
         Route("/state", admin.state),
         Route("/ledger", admin.ledger),
@@ -57,6 +59,13 @@ class _Admin:
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})
+
+    async def identity(self, request: Request) -> Response:
+        challenge = request.query_params.get("challenge", "")
+        if not is_challenge(challenge):
+            raise ValueError("challenge must be 32 hexadecimal digits that were never used before")
+        setup = self._sandbox.world.setup
+        return _json(answer_to(challenge, username=setup.username, api_key=setup.api_key))
 
     async def openapi(self, _request: Request) -> Response:
         return _json(describe(self._sandbox.world.setup.rates))

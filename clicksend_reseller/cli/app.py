@@ -135,6 +135,13 @@ def _run(arguments: list[str]) -> Status:
     except ResellerError as error:
         CommandConsole().error(printable(str(error)))
         return status_of(error)
+    except OSError as exc:
+        if isinstance(exc, BrokenPipeError):
+            raise
+        # What a command knows to expect it says itself; the rest is a disk or a folder.
+        where = f" {exc.filename}" if exc.filename else ""
+        CommandConsole().error(printable(f"this machine says no: {exc.strerror or exc}{where}"))
+        return Status.FAILED
     except KeyboardInterrupt:
         CommandConsole().error("interrupted: nothing was sent")
         return Status.INTERRUPTED

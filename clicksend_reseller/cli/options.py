@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import attrs
 from cyclopts import Group, Parameter, Token
+
+from clicksend_reseller.cli.exit_status import CommandError, Status
 
 __all__ = [
     "ASKED_FIRST",
@@ -17,6 +20,8 @@ __all__ = [
     "GlobalOptions",
     "PaymentOptions",
     "Whole",
+    "amount",
+    "text",
     "whole",
 ]
 
@@ -41,6 +46,37 @@ def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopt
 
 
 Whole = Annotated[int, Parameter(converter=whole)]
+
+_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
+
+
+def amount(_type: Any, tokens: Sequence[Token]) -> Decimal:  # noqa: ANN401 - cyclopts' own signature
+    """Read an amount of money as it is written: Decimal alone takes 1_0, 1e5000000 and NaN.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = tokens[0].value
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError(f"an amount such as 12.50, not {text!r:.40}")
+    return Decimal(text)
+
+
+def text(value: str, name: str) -> str:
+    """Give a text that can be sent and kept.
+
+    Raises:
+        EndedError: it holds bytes that are no text in this terminal's encoding.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise CommandError(
+            Status.USAGE,
+            f"{name} holds bytes that are no UTF-8: type it in a UTF-8 terminal; nothing was sent",
+        ) from None
+    return value
+
 
 _EVERYWHERE = Group("GlobalOptions", sort_key=91)
 _MOVING = Group("Moving money", sort_key=90)

@@ -39,6 +39,7 @@ def main(
     Returns:
         The exit code: 1 where nothing can be served; impossible options exit with 2 by themselves.
     """
+    _fill_closed_streams()
     parser = _parser(program)
     options = parser.parse_args(arguments)
     try:
@@ -52,6 +53,17 @@ def main(
     except OSError as exc:
         return _failed(_unbound(exc, options))
     return 0
+
+
+def _fill_closed_streams() -> None:
+    """Open what was closed (`>&-`) on nothing: else a socket would become stdout."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

@@ -3,9 +3,11 @@
 import json
 import re
 import signal
+import subprocess
 import time
 
 import pexpect
+import pyte
 import pytest
 
 from support.command_line import COMMAND
@@ -306,3 +308,64 @@ def test_a_password_is_asked_for_twice_and_not_shown(terminal):
         status, said = ended(child)
         assert expected == status
         assert "hunter2" not in said
+
+
+# --- nothing to show, and rows in a pipe
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("journal", "list", "--unresolved"), "Nothing to show in "),
+        (("accounts", "find", "zzzz"), "No client has 'zzzz' in its name or addresses."),
+        (("accounts", "list", "--low", -100), "No client is below -100."),
+        (
+            ("top-up", "--below", -1000, "--to", 0, "--batch", "b"),
+            "No client is below -1000 and to be paid.",
+        ),
+    ],
+)
+def test_nothing_to_show_is_a_sentence(terminal, words, sentence):
+    """No empty table, no traceback, and status 0."""
+    status, said = ended(terminal(*words, columns=200))
+    assert 0 == status
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_a_bar_is_cleared_before_rows_that_a_pipe_brings_to_the_terminal(live, served):
+    """`| cat` ends on the same screen: each row stands on a line of its own."""
+    for n in range(150):
+        served.add_account(username=f"client-{n:03}", balance="1", currency="AUD")
+    served.fail("slow", operation="list_accounts", seconds=0.3, times=None)
+    command = " ".join([*COMMAND, "accounts list -o jsonl --columns user_id | cat"])
+    child = pexpect.spawn(
+        "sh",
+        ["-c", command],
+        env={**live.env, "TERM": "xterm-256color"},
+        dimensions=(400, 80),
+        encoding="utf-8",
+        timeout=30,
+    )
+    child.expect(pexpect.EOF)
+    screen = pyte.Screen(80, 400)
+    pyte.Stream(screen).feed(child.before)
+    shown = [line.rstrip() for line in screen.display if line.strip()]
+    assert "accounts read" in child.before
+    assert [f'{{"user_id": {1001 + n}}}' for n in range(162)] == shown
+
+
+def test_no_progress_stands_among_rows_of_one_pipe(live, served):
+    """`2>&1 | …`: what reads it gets rows alone."""
+    for n in range(300):
+        served.add_account(username=f"client-{n:03}", balance="1", currency="AUD")
+    done = subprocess.run(
+        [*COMMAND, "accounts", "list", "-o", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=live.env,
+        cwd=live.folder,
+        text=True,
+        check=True,
+    )
+    assert 312 == len([json.loads(line) for line in done.stdout.splitlines()])

@@ -59,6 +59,7 @@ def _created(
         session.interrupts() as interrupts,
         session.console.counting("accounts", len(left), with_bar=output.is_still) as steps,
     ):
+        output.keep_clear_of(steps)
         made = _Making(session, results, output, steps)
         session.run(made.all(left, found, interrupts))
     output.end()

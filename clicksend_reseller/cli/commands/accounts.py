@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -11,9 +12,10 @@ from cyclopts import Parameter
 
 from clicksend_reseller import Account
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, whole
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, amount, whole
+from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.formats import Record
-from clicksend_reseller.cli.output.output import Output, replaced, suited
+from clicksend_reseller.cli.output.output import Output, suited
 from clicksend_reseller.cli.output.records import (
     ACCOUNT_COLUMNS,
     EXPORTED_ACCOUNT_COLUMNS,
@@ -21,6 +23,7 @@ from clicksend_reseller.cli.output.records import (
     account_record,
     exported_record,
 )
+from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.session import Session
 
 __all__ = ["balance", "export", "find", "get", "list_"]
@@ -40,7 +43,7 @@ Wanted = Callable[[Account], bool]
 
 def list_(
     *,
-    low: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
+    low: Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")] = None,
     limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
     everywhere: GlobalOptions = USUAL,
 ) -> Status:
@@ -51,9 +54,12 @@ def list_(
         limit: at most so many rows.
         everywhere: the options of every command.
     """
-    if low is not None and not low.is_finite():
-        raise CommandError(Status.USAGE, f"--low must be an amount, not {low}")
-    return _listed(everywhere, lambda account: low is None or account.balance < low, limit)
+    nothing = "There are no clients." if low is None else f"No client is below {low}."
+
+    def wanted(account: Account) -> bool:
+        return low is None or account.balance < low
+
+    return _listed(everywhere, wanted, limit, nothing=nothing)
 
 
 def find(
@@ -70,8 +76,9 @@ def find(
         text: a part of a user name, an address, a phone or a name; capitals do not matter.
         everywhere: the options of every command.
     """
-    part = text.casefold()
-    return _listed(everywhere, lambda account: _holds(account, part), None)
+    part = _folded(text)
+    nothing = f"No client has {printable(text)!r} in its name or addresses."
+    return _listed(everywhere, lambda account: _holds(account, part), None, nothing=nothing)
 
 
 def get(
@@ -112,6 +119,7 @@ def balance(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    excel: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Write all client accounts, with all columns, as they come.
@@ -119,23 +127,26 @@ def export(
     Args:
         to: a file instead of stdout; it is there whole or not at all. Its ending says the format
             where --output does not: .csv, .json, .jsonl.
+        excel: put an apostrophe before texts of the CSV that a spreadsheet would run as formulas.
         everywhere: the options of every command.
     """
     suits = suited(to)
     columns = (ACCOUNT_COLUMNS, EXPORTED_ACCOUNT_COLUMNS)
     if to is None:
-        output = Output(everywhere, *columns, suits=suits)
+        output = Output(everywhere, *columns, suits=suits, for_excel=excel)
         return _walked(everywhere, output, record=exported_record)
     with replaced(to) as stream:
-        output = Output(everywhere, *columns, suits=suits, stream=stream)
+        output = Output(everywhere, *columns, suits=suits, stream=stream, for_excel=excel)
         return _walked(everywhere, output, record=exported_record)
 
 
-def _listed(everywhere: GlobalOptions, wanted: Wanted, limit: int | None) -> Status:
+def _listed(
+    everywhere: GlobalOptions, wanted: Wanted, limit: int | None, *, nothing: str
+) -> Status:
     if limit is not None and limit < 1:
         raise CommandError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
-    return _walked(everywhere, output, wanted, limit)
+    return _walked(everywhere, output, wanted, limit, nothing=nothing)
 
 
 def _walked(
@@ -145,10 +156,13 @@ def _walked(
     limit: int | None = None,
     *,
     record: Callable[[Account], Record] = account_record,
+    nothing: str = "There are no clients.",
 ) -> Status:
     with Session(everywhere) as session:
         complete = session.run(_walk(session, output, wanted, limit, record))
         output.end()
+        if output.is_empty:
+            session.console.note(nothing)
         if complete:
             return Status.DONE
         session.console.warn(
@@ -167,6 +181,7 @@ async def _walk(
     rows = 0
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
         with session.console.counting("accounts read", with_bar=output.is_still) as steps:
+            output.keep_clear_of(steps)
             async for account in walk:
                 steps.step()
                 if wanted(account):
@@ -178,4 +193,9 @@ async def _walk(
 
 
 def _holds(account: Account, part: str) -> bool:
-    return any(part in (getattr(account, name) or "").casefold() for name in _SEARCHED)
+    return any(part in _folded(getattr(account, name) or "") for name in _SEARCHED)
+
+
+def _folded(text: str) -> str:
+    """Fold capitals, and an accent to one spelling of the two that it can be typed in."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

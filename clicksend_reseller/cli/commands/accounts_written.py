@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from clicksend_reseller import Account, AccountFields, Secret
 from clicksend_reseller.cli.commands.account_files import create_from
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, text
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import (
     ACCOUNT_COLUMNS,
@@ -45,7 +45,11 @@ class Fields:
     @property
     def given(self) -> dict[str, str]:
         """Those that were given."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        return {
+            name: text(value, _option(name))
+            for name, value in attrs.asdict(self).items()
+            if value is not None
+        }
 
 
 NO_FIELDS = Fields()
@@ -78,7 +82,7 @@ def create(
     if results is not None:
         raise CommandError(Status.USAGE, "--results belongs to --from")
     if missing := [name for name in _names() if name not in fields.given]:
-        options = " ".join(f"--{name.replace('_', '-')}" for name in missing)
+        options = " ".join(map(_option, missing))
         raise CommandError(Status.USAGE, f"a new account needs {options}, or --from FILE.csv")
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
@@ -108,17 +112,22 @@ def update(
         password_stdin: read the password from stdin instead of asking for it.
         everywhere: the options of every command.
     """
+    changes = fields.given
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         account = session.run(session.client.get_account(client_user_id))
         session.console.note("every update sets the client's password again: to what you give now")
         password = _password(session, account.username, from_stdin=password_stdin)
         try:
-            wanted = AccountFields.from_account(account, password=password, **fields.given)
+            wanted = AccountFields.from_account(account, password=password, **changes)
         except ValueError as exc:
             raise CommandError(Status.USAGE, str(exc)) from None
         changed, status = session.write(session.client.update_account(client_user_id, wanted))
     return _shown(output, changed, status)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _names() -> list[str]:

@@ -251,7 +251,7 @@ async def _journal(session: Session) -> list[Finding]:
 async def _unresolved(session: Session) -> Finding:
     try:
         count = 0
-        async for _ in session.journal.unresolved(older_than=0.0):
+        async for _ in session.readable.unresolved(older_than=0.0):
             count += 1
     except (CommandError, ResellerError) as exc:
         return _fail("unresolved", str(exc), "name another journal, or repair this one")

@@ -12,13 +12,14 @@ from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, whole
-from clicksend_reseller.cli.output.output import Output, replaced, suited
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, text, whole
+from clicksend_reseller.cli.output.output import Output, suited
 from clicksend_reseller.cli.output.records import (
     ENTRY_COLUMNS,
     USUAL_ENTRY_COLUMNS,
     entry_record,
 )
+from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
@@ -48,8 +49,8 @@ def list_(
 
     def wanted(session: Session) -> AsyncIterator[JournalEntry]:
         if unresolved:
-            return session.journal.unresolved(older_than=0.0)
-        return session.journal.entries(state=state, client_user_id=client)
+            return session.readable.unresolved(older_than=0.0)
+        return session.readable.entries(state=state, client_user_id=client)
 
     def keeps(entry: JournalEntry) -> bool:
         return state in {None, entry.state} and client in {None, entry.client_user_id}
@@ -60,23 +61,26 @@ def list_(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    excel: _Flag = False,
     everywhere: GlobalOptions = USUAL,
 ) -> Status:
     """Write all that is on record, with all columns.
 
     Args:
         to: a file instead of stdout; its ending says the format where --output does not.
+        excel: put an apostrophe before texts of the CSV that a spreadsheet would run as formulas.
         everywhere: the options of every command.
     """
 
     def wanted(session: Session) -> AsyncIterator[JournalEntry]:
-        return session.journal.entries()
+        return session.readable.entries()
 
     suits = suited(to)
     if to is None:
-        return _written(everywhere, Output(everywhere, ENTRY_COLUMNS, suits=suits), wanted)
+        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, for_excel=excel)
+        return _written(everywhere, output, wanted)
     with replaced(to) as stream:
-        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, stream=stream)
+        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, stream=stream, for_excel=excel)
         return _written(everywhere, output, wanted)
 
 
@@ -122,6 +126,7 @@ def resolve(
     """
     if applied == not_applied:
         raise CommandError(Status.USAGE, "say --applied or --not-applied")
+    text(note, "--note")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         found(session, key)
@@ -146,6 +151,7 @@ def renew(
         by: who decides; else your login name.
         everywhere: the options of every command.
     """
+    text(note, "--note")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         seen = found(session, key)
@@ -205,6 +211,8 @@ def _written(
         if session.has_journal:
             session.run(write(session))
         output.end()
+        if output.is_empty:
+            session.console.note(f"Nothing to show in {session.place.journal_shown}.")
     return Status.DONE
 
 
@@ -214,7 +222,7 @@ def found(session: Session, key: str) -> JournalEntry:
     Raises:
         EndedError: it is not on record.
     """
-    entry = session.run(session.journal.get(key)) if session.has_journal else None
+    entry = session.run(session.readable.get(key)) if session.has_journal else None
     if entry is None:
         where = session.place.journal_shown
         raise CommandError(Status.FAILED, f"the key {key!r} is not on record in {where}")
@@ -238,7 +246,7 @@ def _moment(text: str | None) -> datetime | None:
 
 def _who(by: str | None) -> str:
     if by is not None:
-        return by
+        return text(by, "--by")
     try:
         return getpass.getuser()
     except (KeyError, OSError):

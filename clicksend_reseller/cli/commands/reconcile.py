@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from clicksend_reseller import JournalEntry
 from clicksend_reseller.cli.commands.journal import found
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions
+from clicksend_reseller.cli.options import USUAL, GlobalOptions, amount
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RECONCILED_COLUMNS, reconciled_record
@@ -29,10 +29,10 @@ def reconcile(
     /,
     *,
     all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
-    before: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
+    before: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
     exclusive: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     same_currency: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    max_spend: Annotated[Decimal | None, Parameter(metavar="AMOUNT")] = None,
+    max_spend: Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")] = None,
     quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
     everywhere: GlobalOptions = USUAL,
 ) -> Status:
@@ -83,7 +83,7 @@ async def _unresolved(session: Session) -> list[JournalEntry]:
     realm = session.client.realm
     return [
         entry
-        async for entry in session.journal.unresolved(older_than=0.0)
+        async for entry in session.readable.unresolved(older_than=0.0)
         if entry.realm in {None, realm}
     ]
 

@@ -10,9 +10,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
-from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions
+from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, amount
 from clicksend_reseller.cli.output.console import CommandConsole, printable
-from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
+from clicksend_reseller.cli.payments.amounts import MAX_INT, checked_batch, fault_of_currency
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
 from clicksend_reseller.cli.payments.policy import Policy, Proposal, propose
 from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
@@ -27,8 +27,8 @@ _SKIPPED = 20
 def top_up(
     *,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
-    below: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
-    to: Annotated[Decimal | None, Parameter(metavar="BALANCE")] = None,
+    below: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
+    to: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
     batch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
@@ -66,6 +66,8 @@ def top_up(
     with Session(everywhere, journaled=True) as session:
         proposal = session.run(propose(session, policy))
         _tell(session.console, proposal)
+        if not proposal.rows:
+            session.console.note(f"No client is below {policy.below} and to be paid.")
         if plan is not None:
             return _written(session, plan, proposal)
         status = pay(
@@ -97,8 +99,11 @@ def _policy(
         raise CommandError(
             Status.USAGE, "say --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
         )
-    if not below.is_finite() or not to.is_finite() or to < below:
-        raise CommandError(Status.USAGE, f"--to must be at least --below, not {to} and {below}")
+    if to < below or max(abs(below), abs(to)) > MAX_INT:
+        raise CommandError(
+            Status.USAGE,
+            f"--to must be at least --below, and both at most {MAX_INT}, not {to} and {below}",
+        )
     if currency is not None and (fault := fault_of_currency(currency)):
         raise CommandError(Status.USAGE, f"--{fault}, not {currency!r}")
     return Policy(below=below, to=to, batch=batch, currency=currency)

@@ -40,6 +40,10 @@ class Steps(Protocol):
         """Count one more."""
         ...
 
+    def clear(self) -> None:
+        """Leave the terminal to others from now on."""
+        ...
+
 
 class CommandConsole:
     """Speaks on stderr.
@@ -117,7 +121,7 @@ class CommandConsole:
             total: None where it is not known.
             with_bar: nothing else is written to the terminal meanwhile.
         """
-        if self._quiet:
+        if self._quiet or (not self.console.is_terminal and _is_one_stream()):
             yield _Silence()
         elif with_bar and self.console.is_terminal and not self.console.is_dumb_terminal:
             with _bar(self.console, total) as bar:
@@ -128,6 +132,13 @@ class CommandConsole:
     def _print(self, text: str, style: str = "") -> None:
         lines = "\n".join(map(printable, text.split("\n")))
         self.console.print(Text(lines, style=style), soft_wrap=not self.console.is_terminal)
+
+
+def _is_one_stream() -> bool:
+    """Return True if rows and words go the same way, so that words would stand among the rows."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def _forget_what_was_typed() -> None:
@@ -179,6 +190,9 @@ class _Silence:
     def step(self) -> None:
         pass
 
+    def clear(self) -> None:
+        pass
+
 
 class _Lines:
     def __init__(self, console: CommandConsole, what: str, total: int | None) -> None:
@@ -192,6 +206,9 @@ class _Lines:
         if self._count % _ROWS_PER_LINE == 0:
             self._voice.note(f"{self._what}: {self._count}{self._of}")
 
+    def clear(self) -> None:
+        pass
+
 
 class _Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
@@ -200,6 +217,9 @@ class _Bar:
 
     def step(self) -> None:
         self._progress.advance(self._task)
+
+    def clear(self) -> None:
+        self._progress.stop()
 
 
 def _bar(console: Console, total: int | None) -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from clicksend_reseller.cli.output.console import printable
 
-__all__ = ["Record", "Value", "Writer", "csv_line", "fitting", "writer"]
+__all__ = ["Record", "Value", "Writer", "csv_line", "fitting", "for_spreadsheets", "writer"]
 
 Value = str | int | bool | None
 Record = Mapping[str, Value]
@@ -118,7 +119,8 @@ class _Drawn:
         self._rows.append([shown(record[name]) for name in self._columns])
 
     def end(self) -> None:
-        self._console.print(fitting(self._columns, self._rows, self._console))
+        if self._rows:
+            self._console.print(fitting(self._columns, self._rows, self._console))
 
 
 def fitting(
@@ -166,6 +168,21 @@ def shown(value: Value) -> str:
             return "yes" if value else "no"
         case _:
             return printable(str(value))
+
+
+def for_spreadsheets(record: Record) -> Record:
+    """Put an apostrophe before each text that a spreadsheet would take for a formula."""
+    return {name: _harmless(value) for name, value in record.items()}
+
+
+_A_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def _harmless(value: Value) -> Value:
+    if not isinstance(value, str) or _A_NUMBER.fullmatch(value):
+        return value
+    return f"'{value}" if value.lstrip(" ").startswith(_BEGINS_A_FORMULA) else value
 
 
 def csv_line(values: Iterable[Value]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, cast
@@ -14,10 +15,10 @@ from rich.console import Console
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import Format, GlobalOptions
-from clicksend_reseller.cli.output.console import let_go, printable
-from clicksend_reseller.cli.output.formats import Record, Writer, writer
+from clicksend_reseller.cli.output.console import Steps, let_go, printable
+from clicksend_reseller.cli.output.formats import Record, Writer, for_spreadsheets, writer
 
-__all__ = ["Output", "chosen", "replaced", "suited"]
+__all__ = ["Output", "chosen", "suited"]
 
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 
@@ -35,6 +36,7 @@ class Output:
         goes_on: a reader that has left, or a full disk, stops the rows but not the command:
             what it does matters more than what it says.
         stream: instead of stdout.
+        for_excel: let no text be taken for a formula by a spreadsheet; CSV only.
 
     Attributes:
         fault: why rows are no longer written, other than that nobody reads them.
@@ -49,15 +51,30 @@ class Output:
         suits: Format = "table",
         goes_on: bool = False,
         stream: IO[str] | None = None,
+        for_excel: bool = False,
     ) -> None:
         self.fault: OSError | None = None
         self._format: Format = options.output or suits
         self._columns = chosen(options.columns, columns, usual or columns)
+        if for_excel and self._format != "csv":
+            raise CommandError(Status.USAGE, f"--excel is for CSV, not {self._format}")
+        self._for_excel = for_excel
         self._goes_on = goes_on
         self._stream = stream or _stdout()
         self._is_open = True
         self._rows = 0
         self._writer: Writer | None = None
+        self._clear: Callable[[], None] | None = None
+
+    def keep_clear_of(self, steps: Steps) -> None:
+        """Take a bar off the terminal before the first row, where a pipe may lead there too."""
+        if not self._stream.isatty() and not _is_plain_file(self._stream):
+            self._clear = steps.clear
+
+    @property
+    def is_empty(self) -> bool:
+        """No row was written."""
+        return not self._rows
 
     @property
     def is_still(self) -> bool:
@@ -71,7 +88,7 @@ class Output:
             EndedError: nobody reads any more, or the disk is full, and the command need not go on.
         """
         with self._guarded():
-            self._begun().row(record)
+            self._begun().row(for_spreadsheets(record) if self._for_excel else record)
             self._rows += 1
             if self._goes_on or self._rows % _FLUSH_EVERY == 0:
                 self._stream.flush()
@@ -91,13 +108,15 @@ class Output:
         self.end()
 
     def end(self) -> None:
-        """Write what belongs after the last row, and see it arrive."""
+        """Write what belongs after the last row, and see it arrive; no row is no table."""
         with self._guarded():
             self._begun().end()
             self._stream.flush()
 
     def _begun(self) -> Writer:
         if self._writer is None:
+            if self._clear is not None:
+                self._clear()
             terminal = _Terminal(file=self._stream) if self._stream.isatty() else None
             self._writer = writer(self._format, self._columns, self._write, terminal)
         return self._writer
@@ -160,30 +179,10 @@ def suited(path: Path | None) -> Format:
     return _SUFFIXES.get(path.suffix.lower(), "csv") if path else "csv"
 
 
-@contextlib.contextmanager
-def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
-    """Write a file that is there whole or not at all.
-
-    Raises:
-        EndedError: it cannot be written, or is there already and must not be lost.
-    """
-    if not overwrite and path.exists():
-        raise CommandError(
-            Status.USAGE, f"{path} is there already: delete it or choose another name"
-        )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("x", encoding="utf-8", newline="", errors="backslashreplace") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as exc:
-        raise CommandError(
-            Status.FAILED, f"{path} cannot be written: {exc.strerror or exc}"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
+def _is_plain_file(stream: IO[str]) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    return False
 
 
 def _stdout() -> IO[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 from pathlib import Path
 from typing import IO
 
@@ -77,7 +78,7 @@ class Results:
         """
         try:
             user_id, reason = result.user_id or "", " ".join(result.reason.split())
-            self._append((result.username, result.result, user_id, reason, self._api))
+            self._append((_on_one_line(result.username), result.result, user_id, reason, self._api))
         except OSError as exc:
             word = "not tried" if result.result == "trying" else result.result
             raise CommandError(
@@ -115,4 +116,17 @@ class Results:
         api = row[-1] if len(row) == len(_RESULT_COLUMNS) else ""
         if not self._api.startswith(api):
             raise CommandError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
-        self.words[row[0]] = row[1] if api == self._api and not is_cut else "trying"
+        self.words[_as_it_was(row[0])] = row[1] if api == self._api and not is_cut else "trying"
+
+
+_ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}
+
+
+def _on_one_line(name: str) -> str:
+    """Write a name so that a line of the file is a row, whatever is in the name."""
+    return "".join(_ESCAPES.get(char, char) for char in name)
+
+
+def _as_it_was(written: str) -> str:
+    backwards = {escape: char for char, escape in _ESCAPES.items()}
+    return re.sub(r"\\[\\nr]", lambda found: backwards[found[0]], written)

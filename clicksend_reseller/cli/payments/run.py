@@ -88,6 +88,7 @@ class Paying:
     def _send_all(self, due: Sequence[Transfer], interrupts: Interrupts) -> None:
         still = self._output.is_still
         with self._session.console.counting("transfers", len(due), with_bar=still) as steps:
+            self._output.keep_clear_of(steps)
             try:
                 self._session.run(self._send(due, interrupts, steps))
             except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it

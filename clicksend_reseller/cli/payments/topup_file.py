@@ -10,7 +10,7 @@ import attrs
 
 from clicksend_reseller import JournalEntry, Transfer
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
-from clicksend_reseller.cli.output.output import replaced
+from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.payments.amounts import (
     MAX_INT,
     fault_of_currency,

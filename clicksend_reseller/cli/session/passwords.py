@@ -8,6 +8,7 @@ import warnings
 
 from clicksend_reseller import Secret
 from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.options import text
 from clicksend_reseller.cli.output.console import CommandConsole
 
 __all__ = ["read_password"]
@@ -48,6 +49,7 @@ def _asked(prompt: str) -> str:
 
 
 def _some(password: str) -> Secret:
+    text(password, "the password")
     if not password.strip():
         raise CommandError(Status.DECLINED, "the password is empty: nothing was sent")
     return Secret(password)

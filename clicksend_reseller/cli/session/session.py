@@ -59,6 +59,7 @@ class Session:
         self.options = options
         self._journaled = journaled
         self._journal: SQLJournal | None = None
+        self._copy: SQLJournal | None = None
         self.console: CommandConsole = CommandConsole(quiet=options.quiet, verbose=options.verbose)
         self.place: Target = find_target(options)
         self.under_way: int = 0
@@ -280,6 +281,32 @@ class Session:
         return self._journal if is_empty else self.journal
 
     @property
+    def readable(self) -> SQLJournal:
+        """The journal, only to be read; on a read-only volume a copy of it.
+
+        Raises:
+            EndedError: it cannot be opened.
+        """
+        file = self.place.journal_file
+        if file is None or os.access(file, os.W_OK):
+            return self.journal
+        if self._copy is None:
+            self._copy = open_journal(in_file(self._copied(file)))
+        return self._copy
+
+    def _copied(self, file: Path) -> Path:
+        """Copy what SQLite can only read where it may write beside it."""
+        folder = self._temporary_folder()
+        try:
+            for each in (file, file.with_name(f"{file.name}-wal")):
+                if each.exists():
+                    shutil.copyfile(each, folder / each.name)
+        except OSError as exc:
+            fault = f"the journal {file} cannot be read ({exc.strerror})"
+            raise CommandError(Status.FAILED, fault) from None
+        return folder / file.name
+
+    @property
     def has_journal(self) -> bool:
         """There is something to read, or there may be."""
         file = self.place.journal_file
@@ -288,8 +315,12 @@ class Session:
     def _temporary_journal(self) -> Kept:
         if self.options.journal is not None or os.environ.get("CLICKSEND_JOURNAL"):
             self.console.note("a rehearsal: its journal is a temporary one")
-        self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
-        return in_file(self._folder / "journal.db")
+        return in_file(self._temporary_folder() / "journal.db")
+
+    def _temporary_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="clicksend-reseller-"))
+        return self._folder
 
     def _observe(self, event: CallEvent) -> None:
         if event.operation == "transfer_credit":
@@ -301,8 +332,9 @@ class Session:
         for client in (self._client, self._payer):
             if client is not None:
                 await client.aclose()
-        if self._journal is not None:
-            await self._journal.aclose()
+        for journal in (self._journal, self._copy):
+            if journal is not None:
+                await journal.aclose()
 
 
 async def _ends_before(

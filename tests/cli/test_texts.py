@@ -116,7 +116,7 @@ def test_a_sandbox_without_a_stdout_serves(closed):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     script = f'exec "{sys.executable}" -m clicksend_reseller.sandbox --port {port} {closed}'
-    child = subprocess.Popen(["sh", "-c", script], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(["/bin/sh", "-c", script], stderr=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}/v3"
     for _ in range(300):
         if identity_of(url, "sandbox", "sandbox") is Identity.SANDBOX or child.poll() is not None:
@@ -139,7 +139,7 @@ def test_a_journal_on_a_read_only_volume_is_listed(live, served):
     mount = f'mount --bind "{folder}" "{folder}" && mount -o remount,ro,bind "{folder}"'
     script = f"{mount} || exit 77; {look}; echo $?; {decide}; echo $?"
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script],
+        ["/usr/bin/unshare", "-m", "sh", "-c", script],
         capture_output=True,
         text=True,
         check=False,

@@ -73,8 +73,8 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """No row was written."""
-        return not self._rows
+        """A table without a row, which says nothing by itself; in JSON `[]` does."""
+        return self._format == "table" and not self._rows
 
     @property
     def is_still(self) -> bool:

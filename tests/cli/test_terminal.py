@@ -349,9 +349,10 @@ def test_a_bar_is_cleared_before_rows_that_a_pipe_brings_to_the_terminal(live, s
     )
     child.expect(pexpect.EOF)
     screen = pyte.Screen(80, 400)
-    pyte.Stream(screen).feed(child.before)
+    said = str(child.before)
+    pyte.Stream(screen).feed(said)
     shown = [line.rstrip() for line in screen.display if line.strip()]
-    assert "accounts read" in child.before
+    assert "accounts read" in said
     assert [f'{{"user_id": {1001 + n}}}' for n in range(162)] == shown
 
 

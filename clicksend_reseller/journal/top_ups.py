@@ -9,19 +9,12 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import (
-    MAX_EMAX,
-    MIN_EMIN,
-    ROUND_CEILING,
-    Context,
-    Decimal,
-    InvalidOperation,
-    localcontext,
-)
+from decimal import Decimal
 
 import attrs
 
 from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
+from clicksend_reseller._wire.money import minus
 from clicksend_reseller.journal.validation import MAX_INT
 
 __all__ = ["SkippedTopUp", "TopUp", "TopUpPlan", "plan_top_ups"]
@@ -29,19 +22,6 @@ __all__ = ["SkippedTopUp", "TopUp", "TopUpPlan", "plan_top_ups"]
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 _DIGITS = 9  # of the largest amount, counted from 0
-
-# Whatever the caller has set. Rounding up, so that no digit that is cut off leaves a client
-# short of the mark.
-_MONEY = Context(
-    prec=60,
-    rounding=ROUND_CEILING,
-    Emin=MIN_EMIN,
-    Emax=MAX_EMAX,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[InvalidOperation],
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -266,8 +246,7 @@ class _Policy:
         """Give the whole units that bring a balance to the mark; 0 where they are too many."""
         if balance and balance.adjusted() > _DIGITS:
             return 0
-        with localcontext(_MONEY):
-            amount = math.ceil(self.to - balance)
+        amount = math.ceil(minus(self.to, balance))
         return amount if amount <= MAX_INT else 0
 
 

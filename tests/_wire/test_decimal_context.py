@@ -9,11 +9,17 @@ from decimal import Decimal
 import attrs
 import pytest
 
-from clicksend_reseller import Transfer, TransferOutcomeUnknownError, TransferState, to_dict
+from clicksend_reseller import (
+    Account,
+    Currency,
+    Transfer,
+    TransferOutcomeUnknownError,
+    TransferState,
+    to_dict,
+)
 from clicksend_reseller._wire.money import CONTEXT, exact, minus, plus
 from clicksend_reseller._wire.strict_json import parse_object
 from clicksend_reseller.cli.output.records import money as written
-from clicksend_reseller.cli.payments.policy import Policy
 from clicksend_reseller.journal import (
     Assumptions,
     BatchReport,
@@ -22,6 +28,7 @@ from clicksend_reseller.journal import (
     TransferStatus,
     Verdict,
     judge,
+    plan_top_ups,
     reconcile_transfer,
 )
 from clicksend_reseller.sandbox import Sandbox
@@ -128,10 +135,19 @@ def test_a_batch_adds_up():
 
 def test_a_policy_pays_whole_units_to_the_mark():
     """With two digits a client of 3.5 was brought to 123.5 of 123."""
-    policy = Policy(below=Decimal(1000), to=Decimal("1234.567891"), batch="b")
-    assert [1232, 1235, 2470] == [
-        policy.amount_for(Decimal(balance)) for balance in ("3.5", "0", "-1234.567891")
+    accounts = [
+        Account(
+            user_id=number,
+            username="c",
+            balance=Decimal(balance),
+            active=True,
+            banned=False,
+            currency=Currency(currency_name_short="AUD"),
+        )
+        for number, balance in enumerate(("3.5", "0", "-1234.567891"), 1)
     ]
+    plan = plan_top_ups(accounts, below=1000, to=Decimal("1234.567891"))
+    assert [1232, 1235, 2470] == [row.amount for row in plan.rows]
 
 
 def test_an_answer_is_read_exactly():

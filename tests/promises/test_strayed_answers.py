@@ -28,11 +28,11 @@ class LateServer:
         self.requests: list[tuple[int, str]] = []
         self._always = always
         self._connections = 0
-        self._serving: list[asyncio.Task] = []
+        self._serving: list[asyncio.Task[None] | None] = []
 
     async def ended(self) -> None:
         """Wait until every connection has been closed."""
-        await asyncio.gather(*self._serving)
+        await asyncio.gather(*filter(None, self._serving))
 
     async def serve(self, reader, writer) -> None:
         self._serving.append(asyncio.current_task())

@@ -21,15 +21,13 @@ async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -
         JournalError: the newest round is not intended, or somebody else was quicker.
         KeyReusedError: it is for another client.
     """
-    key = transfer.idempotency_key
-    rows = await transactions.read(own, queries.rounds_of(key))
-    if not rows or rows[-1].state != TransferState.INTENDED.value:
-        found = repr(rows[-1].state) if rows else "not on record"
+    row = await transactions.newest(own, transfer.idempotency_key)
+    key = row.key
+    if row.state != TransferState.INTENDED.value:
         raise JournalError(
-            f"{key!r} is {found}, and only what is intended and was never sent is revised",
+            f"{key!r} is {row.state!r}, and only what is intended and was never sent is revised",
             permanent=True,
         )
-    row = rows[-1]
     if row.client_user_id != transfer.client_user_id:
         raise KeyReusedError(
             f"the key {key!r} is on record for client {row.client_user_id}, not "

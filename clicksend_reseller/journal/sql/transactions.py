@@ -132,7 +132,7 @@ async def renew(
         JournalError: the newest one is not refused, not what was seen, or somebody else was
             quicker.
     """
-    row = await _newest(own, key)
+    row = await newest(own, key)
     if seen is not None and (row.round, row.state) != (seen.round, seen.state):
         raise JournalError(
             f"{key!r} has changed meanwhile: its newest round was {seen.round}, "
@@ -163,14 +163,14 @@ async def resolve(
     Raises:
         JournalError: it is final, or may be under way, or was never sent.
     """
-    row = await _newest(own, key)
+    row = await newest(own, key)
     if row.state not in sources("resolve", state):
         raise JournalError(_why_not(row), permanent=True)
     if row.state == TransferState.SENT.value or state is TransferState.REFUTED:
         await _check_age(own, row)  # what was never sent has no age
     if not await changes_one(own, queries.resolve(own.dialect, row, state, by=by, note=note)):
         raise JournalError(f"{key!r} has changed meanwhile: look at it again")
-    return to_entry(await _newest(own, key))
+    return to_entry(await newest(own, key))
 
 
 class Held(int):
@@ -256,7 +256,7 @@ class Settlement:
         await own.execute(queries.annotate(row.key, row.round, row.attempt, words))
 
 
-async def _newest(own: AsyncConnection, key: str) -> Row[Any]:
+async def newest(own: AsyncConnection, key: str) -> Row[Any]:
     rows = rounds_that_count(await read(own, queries.rounds_of_all(spellings(key))), key)
     if not rows:
         raise JournalError(f"no transfer with key {key!r} is on record", permanent=True)

@@ -32,6 +32,8 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
 )
 from clicksend_reseller._calls import attempt
+from clicksend_reseller.sandbox import Sandbox
+from support import tls, virtual_time
 from support.clients import FIELDS, make_client
 from support.fault_server import FaultServer
 
@@ -223,6 +225,20 @@ async def test_one_error_that_a_limiter_raises_again_and_again_has_one_note():
     assert ["nothing was sent"] == refusal.__notes__
 
 
+def test_a_call_takes_two_minutes_at_most_where_nobody_says_otherwise():
+    """The deadline of a client that was made without one."""
+    sandbox = Sandbox()
+    sandbox.fail("hang", times=None)
+
+    async def story():
+        async with sandbox.client(timeout=3600.0) as client:
+            with pytest.raises(APITimeoutError, match="deadline of 120 s"):
+                await client.get_account(1001)
+
+    _, seconds = virtual_time.run(story())
+    assert 120 == pytest.approx(seconds, abs=0.01)
+
+
 # --- cancellation
 
 
@@ -395,6 +411,23 @@ async def test_closing_stops_a_transfer_that_has_not_left():
             assert Outcome.NOT_SENT is caught.value.outcome
             with pytest.raises(ResellerError):
                 await reading
+        assert {} == server.applied
+
+
+@pytest.mark.asyncio
+async def test_closing_does_not_wait_for_a_transfer_that_is_still_connecting():
+    """Nothing of it can have left, so its whole time is not waited for."""
+    async with FaultServer.striking("tls_stall") as server:
+        client = make_client(server, ssl_context=tls.client_context(), timeout=60.0)
+        task = asyncio.ensure_future(transfer(client))
+        async with asyncio.timeout(5):
+            while not server.open_connections:  # noqa: ASYNC110  # bounded just above
+                await asyncio.sleep(0.001)
+            await client.aclose()
+            with pytest.raises(ClientStateError) as caught:
+                await task
+            await server.quiet()
+        assert (Outcome.NOT_SENT, 1) == (caught.value.outcome, caught.value.attempts)
         assert {} == server.applied
 
 
@@ -682,6 +715,47 @@ async def test_an_update_that_is_applied_but_unreadable_says_applied():
             await client.update_account(7, FIELDS)
         assert {("update", 7): 1} == server.applied
     assert Outcome.APPLIED is caught.value.outcome
+
+
+@pytest.mark.asyncio
+async def test_an_update_that_is_applied_but_unreadable_ends_the_doubt_before_it():
+    """The second answer is the API's word, though the first was lost."""
+    async with FaultServer() as server, make_client(server) as client:
+        server.script("lost_fin_applied")
+        server.script("success_no_balance")
+        with pytest.raises(APIResponseError, match=r"data\.balance") as caught:
+            await client.update_account(7, FIELDS)
+        assert {("update", 7): 2} == server.applied
+    assert (Outcome.APPLIED, 2) == (caught.value.outcome, caught.value.attempts)
+
+
+@pytest.mark.asyncio
+async def test_a_result_outranks_the_doubt_before_it_when_the_call_is_cut():
+    """The update was applied: that is what a cancelled caller is told."""
+    second, may_go = asyncio.Event(), asyncio.Event()
+    exits = iter([None, second])
+
+    async def leave() -> None:
+        if is_left := next(exits):
+            is_left.set()
+            await may_go.wait()
+
+    events: list[CallEvent] = []
+    options: dict[str, Any] = {"limiter": Leaving(leave), "observer": events.append}
+    async with FaultServer() as server, make_client(server, **options) as client:
+        server.script("lost_fin_applied")
+        task = asyncio.ensure_future(client.update_account(7, FIELDS))
+        async with asyncio.timeout(5):
+            await second.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        may_go.set()
+        assert {("update", 7): 2} == server.applied
+    assert ["update_account: cancelled, but it was applied: do not repeat it"] == (
+        caught.value.__notes__
+    )
+    assert ("finished", Outcome.APPLIED) == (events[-1].kind, events[-1].outcome)
 
 
 # --- what is learnt

@@ -28,6 +28,7 @@ from clicksend_reseller.errors import (
 )
 from clicksend_reseller.models import CallEvent, Outcome, TransferReceipt
 from clicksend_reseller.sandbox import Sandbox
+from support import virtual_time
 from support.memory_journal import MemoryJournal, raises
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
@@ -588,6 +589,34 @@ async def test_the_receipt_is_given_whatever_settling_does(sandbox, hook, caplog
     assert [_not_recorded("k1", "confirmed")] == caplog.record_tuples
     assert caplog.records[0].exc_info is not None
     assert set() == asyncio.all_tasks() - {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("resists", [False, True])
+def test_a_journal_that_hangs_in_settling_holds_the_caller_for_half_a_minute(sandbox, resists):
+    """That is its limit, and neither the call's deadline nor a step that will not end prolong it."""
+    journal = MemoryJournal()
+
+    async def hangs():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if resists:
+                await asyncio.sleep(3600)
+            raise
+
+    journal.before["settle"] = hangs
+
+    async def story():
+        client = sandbox.client(journal=journal, deadline=7200.0)
+        paid = await pay(client)
+        seconds = asyncio.get_running_loop().time() - began
+        await client.aclose()
+        return paid, seconds
+
+    began = virtual_time.BEGINNING
+    (given, seconds), _ = virtual_time.run(story())
+    assert receipt() == attrs.evolve(given, account=None)
+    assert 30 == pytest.approx(seconds, abs=0.1)
 
 
 @pytest.mark.asyncio

@@ -18,6 +18,7 @@ from clicksend_reseller.errors import (
 )
 from clicksend_reseller.models import AccountFields, Outcome
 from clicksend_reseller.sandbox import Sandbox
+from support import virtual_time
 from support.memory_journal import MemoryJournal
 
 AT_ONCE = RetryPolicy(base_delay=0.0)
@@ -652,6 +653,42 @@ async def test_after_a_429_a_call_that_could_not_wait_is_not_sent():
         error.attempts,
     )
     assert ["get_account"] == [request.operation for request in sandbox.requests]
+
+
+@pytest.mark.asyncio
+async def test_a_429_that_names_no_time_holds_the_others_too():
+    """For as long as a first retry would wait: the limit is shared by all calls."""
+    sent = []
+
+    def answers(request):
+        sent.append(request.url.path)
+        return httpx.Response(429)
+
+    policy = RetryPolicy(max_retries=0, base_delay=30.0)
+    async with _client(answers, deadline=5.0, retry=policy) as client:
+        with pytest.raises(RateLimitError):
+            await client.get_account(1001)
+        with pytest.raises(APITimeoutError) as raised:
+            await client.get_own_account()
+    assert Outcome.NOT_SENT is raised.value.outcome
+    assert ["/v3/reseller/accounts/1001"] == sent
+
+
+def test_the_policy_s_longest_wait_caps_the_pause_of_all():
+    """A server that asks for an hour does not stop a client for an hour."""
+    sandbox = Sandbox()
+    sandbox.fail("limit", retry_after=3600)
+
+    async def story():
+        policy = RetryPolicy(max_retry_after=10.0)
+        async with sandbox.client(deadline=15.0, retry=policy) as client:
+            with pytest.raises(RateLimitError):
+                await client.get_account(1001)
+            await client.transfer_credit(1001, 5, "AUD")
+
+    _, seconds = virtual_time.run(story())
+    assert 10 == pytest.approx(seconds, abs=0.1)
+    assert [5] == sandbox.transfers_to(1001)
 
 
 @pytest.mark.asyncio

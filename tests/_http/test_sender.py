@@ -1,6 +1,7 @@
 """How does one request become one answer? On real sockets, and over other people's transports."""
 
 import asyncio
+import base64
 import contextlib
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -244,6 +245,19 @@ async def test_a_foreign_client_keeps_its_own_headers(library):
         (request,) = server.requests
     assert request.headers["authorization"].startswith("Basic ")
     assert ("identity", "no") == (request.headers["accept-encoding"], request.headers["x-ours"])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_foreign_client_adds_no_credentials_of_its_own(library):
+    """They would replace ours, and the other service's would go to this one."""
+    foreign = library.AsyncClient(auth=("somebody", CANARY))
+    async with FaultServer() as server, foreign:
+        async with make_client(server, http_client=foreign) as client:
+            await client.get_account(1)
+            await client.transfer_credit(1, 5, "AUD")
+        ours = base64.b64encode(b"user:key-of-the-tests").decode()
+        assert {f"Basic {ours}"} == {each.headers["authorization"] for each in server.requests}
 
 
 @pytest.mark.asyncio

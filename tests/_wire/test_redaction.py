@@ -199,6 +199,15 @@ def test_no_excerpt_shows_a_canary_under_a_telling_name(before, name, secret, sh
         assert secret not in redaction.excerpt(text[: len(text) - cut], ())
 
 
+@pytest.mark.parametrize("before", range(180, 201))
+def test_no_excerpt_shows_a_part_of_a_secret_of_the_call(before):
+    """It is masked before the text is cut: half a password is half of it given away."""
+    shown = redaction.excerpt(
+        "x" * before + " canary-of-the-call and more", ("canary-of-the-call",)
+    )
+    assert "c" not in shown
+
+
 @given(before=st.text(max_size=250), after=st.text(max_size=250), secret=canaries)
 def test_no_excerpt_shows_a_secret_of_the_call(before, after, secret):
     """Wherever a server echoes it, at the edge of the excerpt too."""

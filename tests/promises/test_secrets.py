@@ -26,7 +26,8 @@ from support.clients import FIELDS, QUICK
 from support.good_answers import ACCOUNT
 
 KEY = "canary-api-key-1f0c"
-PASSWORD = 'canary-"pass"-wörd'
+CORE = "canary-of-a-password"  # as it stands in every form that quotes and escapes leave
+PASSWORD = f'"{CORE}" wörd'
 SUBACCOUNT_KEY = "canary-subaccount-key"
 UNKNOWN_FIELD = "canary-in-an-unknown-field"
 BASIC = base64.b64encode(f"user:{KEY}".encode()).decode()
@@ -36,6 +37,7 @@ CANARIES = [
     PASSWORD,
     json.dumps(PASSWORD)[1:-1],
     json.dumps(PASSWORD, ensure_ascii=False)[1:-1],
+    CORE,
     SUBACCOUNT_KEY,
     UNKNOWN_FIELD,
 ]
@@ -121,9 +123,10 @@ async def test_models_keep_their_secrets(log, fields):
 
 
 def _echo(request: httpx.Request) -> httpx.Response:
-    """A refusal that repeats whatever it was sent, wherever it can."""
+    """A refusal that repeats whatever it was sent, wherever it can, the password first."""
     body = request.content.decode()
-    said = f"you sent {body} with {request.headers['Authorization']} and {KEY}"
+    password = json.loads(body or "{}").get("password", "")
+    said = f"{password} is weak, you sent {body} with {request.headers['Authorization']} and {KEY}"
     data = {"password": [f"{said} is weak"], "user_email": said}
     details = [{"field": "password", "reason": said}]
     refusal = {"http_code": 400, "response_code": "BAD_REQUEST", "response_msg": said}

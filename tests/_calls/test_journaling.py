@@ -593,7 +593,7 @@ async def test_the_receipt_is_given_whatever_settling_does(sandbox, hook, caplog
 
 @pytest.mark.parametrize("resists", [False, True])
 def test_a_journal_that_hangs_in_settling_holds_the_caller_for_half_a_minute(sandbox, resists):
-    """That is its limit, and neither the call's deadline nor a step that will not end prolong it."""
+    """Neither the call's deadline nor a step that will not end makes it longer."""
     journal = MemoryJournal()
 
     async def hangs():

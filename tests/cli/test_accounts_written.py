@@ -1,12 +1,16 @@
 """How accounts are created and changed, one at a time and from a file."""
 
 import csv
+import itertools
 import json
+import os
 import subprocess
 
 import pytest
 
+from clicksend_reseller import AsyncResellerClient
 from clicksend_reseller.cli.exit_status import Status
+from clicksend_reseller.models import MASK
 from support.command_line import COMMAND, new_account
 
 HEADER = (
@@ -31,6 +35,37 @@ def test_a_taken_name_is_1_and_a_lost_answer_6(live, served):
         6
         == live.call(*CREATE[:2], "--username", "b", *FIELDS[2:], *CREATE[-3:], given="pw\n").status
     )
+
+
+PASSWORDS = ["  pass word  ", "\tpass\t", "passwörd "]
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Give the passwords that are sent."""
+    passwords = []
+    create = AsyncResellerClient.create_account
+
+    async def note(self, fields):
+        passwords.append(fields.password.get_secret_value())
+        return await create(self, fields)
+
+    monkeypatch.setattr(AsyncResellerClient, "create_account", note)
+    return passwords
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_password_on_stdin_is_the_whole_line(live, served, sent, password, end):
+    """Its blanks belong to it, or the client cannot log in; the end of the line does not."""
+    assert (0, [password]) == (live.call(*CREATE, given=password + end).status, sent)
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_password_in_a_file_keeps_its_blanks(create, sent, password):
+    """All other fields are without them."""
+    run, words = create(" a ", password=password)
+    assert (0, ("a", "created", "1013"), [password]) == (run.status, words[-1], sent)
 
 
 @pytest.mark.parametrize("given", ["", "\n", "   \n"])
@@ -91,6 +126,26 @@ def test_each_row_is_written_down_before_and_after(create):
     assert "1 created, 1 exists" in run.err
 
 
+def test_each_line_is_on_the_disk_before_the_next_step(create, live, served, monkeypatch):
+    """A power cut after the request must find its `trying` written down."""
+    synced, fsync = [], os.fsync
+
+    def note(descriptor):
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_size, len(posts(served))))
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert 0 == create("a")[0].status
+    lines = (live.folder / "results.csv").read_bytes().splitlines(keepends=True)
+    ends = list(itertools.accumulate(map(len, lines)))
+    assert [(ends[0], 0), (ends[1], 0), (ends[2], 1)] == synced
+
+
+def posts(served):
+    """Give the requests that create."""
+    return [each for each in served.requests if each["method"] == "POST"]
+
+
 def test_a_rerun_skips_what_was_created(create, served):
     """Only new rows are tried."""
     assert 0 == create("a")[0].status
@@ -118,11 +173,13 @@ def test_a_row_that_a_crash_cut_off_is_looked_up(create, live, served):
 
 
 def test_faults_are_all_named_and_show_no_password(create, live, served):
-    """Blank fields, a blank password, a name twice."""
+    """Blank fields, a blank password, a name twice, commas and quotes that nobody escaped."""
     file = live.folder / "bad.csv"
     good = "e@x.test,+61400,F,L,N,AU"
     file.write_text(
         f"{HEADER}\na,hunter2-secret,{good}\nA,hunter2-secret,{good}\nb,,{good}\n,x,{good}\n"
+        f"c,hunter2,secret,{good}\nd,hunter2-secret\ne,{MASK},{good}\n"
+        f'f,"hunter2"-secret,{good}\n'
     )
     run = live.call("accounts", "create", "--from", file)
     assert (2, []) == (run.status, served.requests)
@@ -130,6 +187,8 @@ def test_faults_are_all_named_and_show_no_password(create, live, served):
         "line 3: the user name stands in line 2 already",
         "line 4: password must not be blank",
         "line 5: username must not be blank",
+        "line 6: a row has 8 fields",
+        "line 9: no CSV",
     ):
         assert words in run.err
     assert "hunter2" not in run.err
@@ -211,3 +270,14 @@ def test_results_that_a_crash_cut_anywhere_are_read(create, live, more):
         assert (0, ("a", "created", "1013")) == (run.status, words[-1]), whole[:end]
     results.write_text(whole + more)
     assert 0 == create("a")[0].status
+
+
+def test_a_last_line_without_its_end_is_not_believed(create, live, served):
+    """What it says may not be all of it: the row is looked up."""
+    assert 0 == create("a")[0].status
+    results = live.folder / "results.csv"
+    results.write_text(results.read_text().removesuffix("\n"))
+    before = len(served.requests)
+    run, words = create("a")
+    assert (0, ("a", "created", "1013")) == (run.status, words[-1])
+    assert ["list_accounts"] == [each["operation"] for each in served.requests[before:]]

@@ -164,11 +164,12 @@ def test_the_table_of_statuses_is_whole():
 # --- its start
 
 
-def test_without_its_extra_it_names_the_pip_line(tmp_path):
+@pytest.mark.parametrize("missing", ["cyclopts", "rich", "sqlalchemy", "aiosqlite"])
+def test_without_its_extra_it_names_the_pip_line(tmp_path, missing):
     """One line, status 1."""
     script = (
         "import importlib.util as u; find = u.find_spec;"
-        "u.find_spec = lambda name, *a: None if name == 'cyclopts' else find(name, *a);"
+        f"u.find_spec = lambda name, *a: None if name == {missing!r} else find(name, *a);"
         "from clicksend_reseller.cli import main; main()"
     )
     done = subprocess.run(
@@ -178,7 +179,7 @@ def test_without_its_extra_it_names_the_pip_line(tmp_path):
         check=False,
         env=Home(tmp_path).env,
     )
-    line = 'the command line needs cyclopts: pip install "clicksend-reseller[cli]"\n'
+    line = f'the command line needs {missing}: pip install "clicksend-reseller[cli]"\n'
     assert (1, "", line) == (done.returncode, done.stdout, done.stderr)
 
 

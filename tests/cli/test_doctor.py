@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from support.command_line import Home
 
 
@@ -85,3 +87,23 @@ def test_the_journal_is_looked_at(live):
     assert f"chmod 600 {file}" == found["journal mode"]["remedy"]
     assert "warning" == found["unresolved"]["result"]
     assert "1 " in found["unresolved"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "result"),
+    [
+        (0o600, "ok"),
+        (0o400, "ok"),
+        (0o640, "warning"),
+        (0o620, "warning"),
+        (0o604, "warning"),
+        (0o602, "warning"),
+    ],
+)
+def test_a_journal_that_others_can_read_or_write_is_a_warning(live, mode, result):
+    """It says whom this reseller pays, and a line of it can bar or free a transfer."""
+    assert 0 == live.call("transfer", 1001, 5, "AUD", "--key", "k", "--yes").status
+    (file,) = (live.folder / "state" / "clicksend-reseller").glob("*.db")
+    file.chmod(mode)
+    found = findings(live.call("doctor", "--json"))["journal mode"]
+    assert (result, f"{mode:04o}") == (found["result"], found["found"][:4])

@@ -1,10 +1,13 @@
 """What is on record, and what a person decides about it."""
 
+import getpass
 import json
 
 import pytest
 
 from aging import put_back_at
+from clicksend_reseller import JournalError
+from clicksend_reseller.journal import SQLJournal
 
 
 @pytest.fixture
@@ -121,3 +124,41 @@ def test_an_export_has_all_columns(doubtful):
     assert 0 == doubtful.call("journal", "export", "--to", file).status
     (row,) = [json.loads(line) for line in file.read_text().splitlines()]
     assert {"key", "realm", "attempt", "response_msg"} <= set(row)
+
+
+@pytest.mark.parametrize("by", [None, "Ann"])
+def test_each_decision_is_signed_by_who_makes_it(doubtful, by):
+    """By the name that was given, else by the login name."""
+    signed, words = by or getpass.getuser(), ("--by", by) if by else ()
+
+    def signatures():
+        rows = json.loads(doubtful.call("journal", "show", "k", "-o", "json").out)
+        return [row["by"] for row in (rows if isinstance(rows, list) else [rows])]
+
+    note = ("--note", "x")
+    assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", *note, *words).status
+    assert [signed] == signatures()
+    assert 0 == doubtful.call("journal", "renew", "k", *note, *words).status
+    assert [signed, signed] == signatures()
+    assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", "--note", "y").status
+    assert [signed, getpass.getuser()] == signatures()
+    assert 0 == doubtful.call("journal", "renew", "k", *note, "--by", "Bea").status
+    assert 0 == doubtful.call("journal", "hold", "--before", "now", *note, *words).status
+    assert [signed, getpass.getuser(), signed] == signatures()
+
+
+def test_an_export_that_fails_in_the_middle_leaves_the_old_file(doubtful, monkeypatch):
+    """A report that reads half a journal would miss what was paid."""
+    file = doubtful.folder / "journal.jsonl"
+    assert 0 == doubtful.call("journal", "export", "--to", file).status
+    before, entries = file.read_text("utf-8"), SQLJournal.entries
+
+    async def broken(self, **where):
+        async for entry in entries(self, **where):
+            yield entry
+            raise JournalError("the disk is gone")
+
+    monkeypatch.setattr(SQLJournal, "entries", broken)
+    run = doubtful.call("journal", "export", "--to", file)
+    assert (1, before) == (run.status, file.read_text("utf-8"))
+    assert [] == [path.name for path in doubtful.folder.glob("*jsonl*") if path != file]

@@ -7,6 +7,8 @@ import subprocess
 import time
 
 from clicksend_reseller.cli.payments import run as payments_run
+from clicksend_reseller.cli.session.limiting import PerMinute
+from clicksend_reseller.journal import Batch
 from support.command_line import COMMAND
 from support.programs import program
 
@@ -129,6 +131,14 @@ def test_a_cap_counts_each_currency_and_what_is_due_now(live, served):
     first = written(live, ids[:2], name="first.csv")
     assert 0 == live.call("top-up", "--from", first, "--batch", "june", *CAP).status
     assert (0, 4) == (live.call(*words, 3).status, len(served.ledger))
+
+
+def test_a_cap_holds_before_anybody_is_asked(live, served):
+    """Not only with --yes: who confirms may have misread a number."""
+    file = written(live, [1001, 1002], amount=3)
+    run = live.call("top-up", "--from", file, "--batch", "june", "--max-total", 5)
+    assert (1, []) == (run.status, served.ledger)
+    assert "6 AUD is more than --max-total 5" in run.err
 
 
 def test_no_terminal_and_no_yes_is_refused(live, served):
@@ -268,6 +278,53 @@ def test_a_journal_of_another_realm_answers_for_nothing(live, served):
     assert (2, 1) == (run.status, len(served.ledger))
     assert "127.0.0.1" in run.err
     assert "localhost" in run.err
+
+
+def test_a_list_rehearsed_as_somebody_else_does_not_read_as_paid(live, served):
+    """The same URL and journal, another user name: another account, so nothing of it is paid."""
+    words = ("top-up", "--from", written(live, [1001, 1002]), "--batch", "june", *CAP)
+    assert 0 == live.call(*words).status
+    run = live.call(*words, CLICKSEND_USERNAME="somebody-else")
+    assert (2, 2) == (run.status, len(served.ledger))
+    assert "as somebody-else" in run.err
+    assert "already paid" not in run.err
+
+
+def test_a_batch_keeps_to_the_limit_of_a_minute(live, served, monkeypatch):
+    """Each request waits for its turn, those of the rows too."""
+    limits, entered = [], []
+
+    class Counting(PerMinute):
+        def __init__(self, limit):
+            limits.append(limit)
+            super().__init__(limit)
+
+        async def __aenter__(self):
+            entered.append(self)
+
+    monkeypatch.setattr("clicksend_reseller.cli.session.session.PerMinute", Counting)
+    ids = clients(served, 3)
+    run = live.call(
+        *("top-up", "--from", written(live, ids), "--batch", "june", *CAP),
+        *("--limit-per-minute", 3),
+    )
+    assert (0, [3], 3) == (run.status, limits, len(served.ledger))
+    assert len(served.requests) == len(entered)
+
+
+def test_a_fault_after_the_last_row_reaches_the_status(live, served, monkeypatch):
+    """All are paid, and something broke all the same: that is no 0."""
+    close = Batch.aclose
+
+    async def broken(self):
+        await close(self)
+        raise RuntimeError("something broke")
+
+    monkeypatch.setattr(Batch, "aclose", broken)
+    run = live.call("top-up", "--from", written(live, clients(served, 2)), "--batch", "june", *CAP)
+    assert (1, 2) == (run.status, len(served.ledger))
+    assert "RuntimeError: something broke" in run.err
+    assert "2 rows: 2 paid (2 AUD)" in run.err
 
 
 def test_a_journal_in_memory_is_refused(live, served):
@@ -445,6 +502,56 @@ def test_what_is_counted_as_not_tried_is_never_sent_afterwards(live, served):
     assert "unknown" not in done.stdout + done.stderr
     assert 0 == live.call(*words, "--renew-rejected").status
     assert 6 == len(served.ledger)
+
+
+CUT_WHILE_THE_JOURNAL_IS_SILENT = """
+import asyncio, os, signal, sys
+from clicksend_reseller import JournalError
+from clicksend_reseller.cli.app import run
+from clicksend_reseller.journal import SQLJournal
+
+claim, get = SQLJournal.claim, SQLJournal.get
+claims = []
+
+
+async def claim_and_be_cut(self, *arguments, **named):
+    won = await claim(self, *arguments, **named)
+    claims.append(won)
+    if len(claims) == 2:
+        loop = asyncio.get_running_loop()
+        for seconds in (0.5, 0.6):
+            loop.call_later(seconds, os.kill, os.getpid(), signal.SIGINT)
+    return won
+
+
+async def be_silent(self, key):
+    if claims:
+        raise JournalError("nobody answers")
+    return await get(self, key)
+
+
+SQLJournal.claim, SQLJournal.get = claim_and_be_cut, be_silent
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_rows_that_a_silent_journal_leaves_over_are_unknown(live, served):
+    """Ctrl-C came twice and nobody can look them up: they may have left, and that is 6."""
+    served.fail("hang", operation="transfer_credit", times=None)
+    file = written(live, clients(served, 2))
+    words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
+    done = subprocess.run(
+        [COMMAND[0], "-c", CUT_WHILE_THE_JOURNAL_IS_SILENT, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+    assert (6, 2) == (done.returncode, len(served.ledger)), done.stderr
+    assert 2 == done.stdout.count("\tunknown\t")
+    assert "the journal does not answer" in done.stderr
 
 
 def test_a_clock_that_runs_ahead_elsewhere_does_not_prolong_the_wait(live, served, monkeypatch):

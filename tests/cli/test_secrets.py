@@ -126,7 +126,8 @@ def test_no_spelling_of_a_url_shows_its_password(live, served, url):
 
 
 def test_live_credentials_never_go_to_a_sandbox(tmp_path, served):
-    """--sandbox=URL brings its own."""
+    """--sandbox=URL brings its own, also where the environment names the live API."""
     live = {"CLICKSEND_USERNAME": "somebody", "CLICKSEND_API_KEY": KEY}
-    run = Home(tmp_path).call("balance", f"--sandbox={served.url}", **live)
-    assert (0, "sandbox") == (run.status, run.out.splitlines()[1].split("\t")[0])
+    for base_url in ({}, {"CLICKSEND_BASE_URL": "https://rest.clicksend.com/v3"}):
+        run = Home(tmp_path).call("balance", f"--sandbox={served.url}", **live, **base_url)
+        assert (0, "sandbox") == (run.status, run.out.splitlines()[1].split("\t")[0])

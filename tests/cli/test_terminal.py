@@ -11,6 +11,7 @@ import pyte
 import pytest
 
 from support.command_line import COMMAND
+from support.programs import program
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -95,17 +96,39 @@ def test_the_rate_is_unknown_where_currencies_differ(terminal, served):
 
 
 def test_a_minted_key_is_said_before_anything_is_sent(terminal, served):
-    """With it the same command asks, and does not pay again."""
-    served.fail("slow", operation="transfer_credit", seconds=1)
+    """With it the same command pays, once.
+
+    The command stops between the key and the transfer: at the last look at the balance.
+    """
+    served.fail("hang", operation="get_account", after=1)
     child = terminal("transfer", 1001, 3, "AUD", "--yes")
     child.expect(r"key (cli-[0-9a-f]+); if this is interrupted, run again with --key")
     key = child.match[1]
+    assert "transfer_credit" not in {each["operation"] for each in served.requests}
     child.kill(signal.SIGKILL)
     child.close()
+    served.reset_faults()  # it may not have come so far
     again = terminal("transfer", 1001, 3, "AUD", "--yes", "--key", key)
-    status, _ = ended(again)
-    assert status in {0, 6}
-    assert len(served.paid) <= 1
+    assert 0 == ended(again)[0]
+    assert [(1001, "3.000000")] == served.paid
+
+
+def test_nobody_is_asked_where_the_question_is_not_seen(terminal, live, served):
+    """stderr goes to a file: who types y has read nothing of it."""
+    command = " ".join(map(str, (*COMMAND, *TRANSFER)))
+    child = pexpect.spawn(
+        *(program("bash"), ["-c", f"{command} 2>{live.folder}/said"]),
+        env={**live.env, "TERM": "xterm-256color"},
+        cwd=str(live.folder),
+        encoding="utf-8",
+        timeout=20,
+    )
+    child.send("y\r")
+    assert 3 == ended(child)[0]
+    assert [] == served.paid
+    said = (live.folder / "said").read_text()
+    assert "there is no terminal to ask on" in said
+    assert "Send it?" not in said
 
 
 def test_the_balance_on_record_is_the_one_right_before_sending(terminal, live, served):

@@ -118,6 +118,16 @@ def test_more_than_the_cap_is_refused(live, served):
     assert 0 == pay(live, 1001, 5, "AUD", "--max-total", 5).status
 
 
+@pytest.mark.parametrize("words", [(), ("--yes",)])
+def test_a_cap_holds_whoever_confirms_and_whichever_way_the_credit_goes(live, served, words):
+    """It is looked at before the question, and taking 5 back moves as much as giving 5."""
+    for amount in (5, -5):
+        transfer = ("transfer", 1001, amount, "AUD", "--allow-negative", *words)
+        run = live.call(*transfer, "--max-total", 4)
+        assert (1, []) == (run.status, served.requests)
+        assert "is more than --max-total 4; nothing was sent" in run.err
+
+
 def test_no_terminal_and_no_yes_is_3(live, served):
     """An answer on a pipe is no person's."""
     run = live.call("transfer", 1001, 5, "AUD", given="y\n")
@@ -194,12 +204,33 @@ def test_the_same_again_within_a_day_is_noticed(live, served):
     assert "'a' (confirmed)" in run.err
 
 
+def test_the_same_for_another_account_is_another_payment(live, served):
+    """What was sent as somebody else, or to a sandbox, warns nobody here."""
+    journal = ("--journal", live.folder / "shared.db")
+    assert 0 == pay(live, 1001, 5, "AUD", "--key", "a", *journal).status
+    other = Home(live.folder, served.url.replace("127.0.0.1", "localhost"))
+    words = ("transfer", 1001, 5, "AUD", "--key", "b", "--dry-run", *journal)
+    run = other.call(*words)
+    assert 0 == run.status
+    assert "the same amount was sent" not in run.err
+    assert "the same amount was sent" in live.call(*words).err
+
+
 def test_a_rehearsal_needs_nothing_and_touches_nothing(tmp_path):
     """No credentials, no state, and the live ones are not used."""
     home = Home(tmp_path)
     run = pay(home, 1001, 12, "AUD", "--sandbox", CLICKSEND_BASE_URL="https://example.test/v3")
     assert (0, "62.000000") == (run.status, rows(run)[0]["balance"])
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_sandbox_leaves_the_live_journal_alone(tmp_path, served):
+    """A rehearsed key that stood in it would be refused when it is meant."""
+    live = tmp_path / "live.db"
+    home = Home(tmp_path, more={"CLICKSEND_JOURNAL": str(live)})
+    run = pay(home, 1001, 12, "AUD", "--key", "k", f"--sandbox={served.url}")
+    assert (0, False) == (run.status, live.exists())
+    assert 1 == len(list((tmp_path / "state" / "clicksend-reseller").glob("*.db")))
 
 
 def test_a_served_sandbox_has_a_journal_of_its_own(tmp_path, served):

@@ -154,9 +154,70 @@ async def test_lost_answers_in_a_row_end_a_batch_and_do_not_bar_the_next(sandbox
 
 
 @pytest.mark.asyncio
-async def test_wrong_credentials_end_a_batch_at_once(sandbox, journal):
-    """Every further row would be refused as well."""
-    sandbox.fail("error", times=None, status=401, response_code="UNAUTHORIZED")
+async def test_rows_that_are_paid_already_do_not_end_a_row_of_lost_answers(sandbox, journal):
+    """Nothing was sent for them, so they say nothing about the API."""
+    async with journal, sandbox.client(journal=journal) as client:
+        assert {"paid"} == set((await statuses(transfer_many(client, transfers(5)))).values())
+        sandbox.fail("lost", times=None)
+        paid, new = transfers(5), transfers(5, first=5)
+        mixed = [row for pair in zip(new, paid, strict=True) for row in pair]
+        batch = transfer_many(client, mixed, concurrency=1, max_unknown=3)
+        found = list((await statuses(batch)).values())
+    assert ["unknown", "already_paid"] * 2 + ["unknown"] == found
+    assert "3 answers in a row were lost" == batch.report.stopped_because
+
+
+@pytest.mark.asyncio
+async def test_all_rows_are_recorded_before_the_first_is_sent_however_many():
+    """And all are paid: a list is recorded in chunks, and none of them is the last by mistake."""
+    number, journal = 620, MemoryJournal()
+    accounts = [{"user_id": 2000 + n, "currency": "AUD"} for n in range(number)]
+    crowd = Sandbox(credit="10000", accounts=accounts)
+    async with crowd.client(journal=journal) as client:
+        batch = transfer_many(client, transfers(number), concurrency=8)
+        first = await anext(batch)
+        recorded = len(journal.rounds)
+        others = [result async for result in batch]
+    assert number == recorded
+    assert {"paid"} == {result.status.value for result in (first, *others)}
+    assert (number, number) == (len(others) + 1, len(crowd.ledger))
+    assert batch.report.complete
+
+
+@pytest.mark.asyncio
+async def test_a_long_list_is_recorded_whole(journal):
+    """In chunks, which nobody sees: the entries come in the order given."""
+    rows = transfers(620)
+    async with journal:
+        entries = await journal.intend_all(rows, realm="r")
+        on_record = [entry.key async for entry in journal.entries()]
+    assert [row.idempotency_key for row in rows] == [entry.key for entry in entries]
+    assert 620 == len(set(on_record))
+
+
+@pytest.mark.asyncio
+async def test_a_list_paid_for_another_account_is_not_paid_for_this_one(sandbox, journal):
+    """The keys are on record for another user name: nothing is sent, and nothing reads as paid."""
+    other = Sandbox(username="other", accounts=[{"user_id": 2000 + n} for n in range(3)])
+    async with (
+        journal,
+        sandbox.client(journal=journal) as client,
+        other.client(journal=journal) as stranger,
+    ):
+        assert {"paid"} == set((await statuses(transfer_many(client, transfers(3)))).values())
+        batch = transfer_many(stranger, transfers(3))
+        results = [result async for result in batch]
+    assert {"not_sent"} == {result.status.value for result in results}
+    assert all(isinstance(result.error, KeyReusedError) for result in results)
+    assert not batch.report.complete
+    assert () == other.ledger
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "FORBIDDEN")])
+async def test_wrong_credentials_end_a_batch_at_once(sandbox, journal, status, code):
+    """Every further row would be refused as well; a 403 is an account without the permission."""
+    sandbox.fail("error", times=None, status=status, response_code=code)
     async with journal, sandbox.client(journal=journal) as client:
         batch = transfer_many(client, transfers(30), concurrency=1)
         assert ["rejected"] == list((await statuses(batch)).values())

@@ -6,7 +6,12 @@ import uuid
 
 import pytest
 
-from clicksend_reseller import JournalError, TransferOutcomeUnknownError, TransferState
+from clicksend_reseller import (
+    JournalError,
+    Transfer,
+    TransferOutcomeUnknownError,
+    TransferState,
+)
 from clicksend_reseller.journal import SQLJournal
 from support.postgres_proxy import Proxy
 from support.waiting import until
@@ -143,3 +148,25 @@ def test_the_proxy_passes_on_what_it_does_not_cut(postgres):
                 return await journal.get("k1"), proxy.cuts
 
     assert (None, 0) == asyncio.run(read())
+
+
+@pytest.mark.asyncio
+async def test_a_settlement_whose_commit_was_cut_is_repeated_and_is_no_error(
+    postgres, through, driver, caplog
+):
+    """It had been written: the second try finds its own words, and nobody has to look."""
+    database = postgres.new_database()
+    row = Transfer(idempotency_key="k1", client_user_id=1, amount=5, currency="AUD")
+    async with through:
+        url = postgres.url(database, driver=driver).replace(str(postgres.port), str(through.port))
+        async with SQLJournal(url) as journal:
+            await journal.intend(row, realm="r")
+            assert await journal.claim("k1", 1, realm="r", attempt="a")
+            through.cut = "after"
+            assert await journal.settle("k1", 1, "a", CONFIRMED, status_code=200)
+            entry = await journal.get("k1")
+    assert 1 == through.cuts
+    assert entry is not None
+    assert (CONFIRMED, None) == (entry.state, entry.note)
+    ours = [each for each in caplog.records if each.name.startswith("clicksend_reseller")]
+    assert [] == [each.getMessage() for each in ours if each.levelname == "ERROR"]

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import sqlite3
 import subprocess
@@ -10,8 +11,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import await_only
 
 from clicksend_reseller import ConfigurationError, JournalError, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal, metadata
@@ -27,10 +30,15 @@ def transfer(key="k1", client_user_id=1):
 
 def asked_at_each_claim(engine, question):
     """Ask the connection something just before each claim; give the answers."""
+    return asked_at_each(engine, "UPDATE", question, containing="attempt=")
+
+
+def asked_at_each(engine, begins, question, *, containing=""):
+    """Ask the connection something just before each statement of a kind; give the answers."""
     answers: list[object] = []
 
     def ask(connection, _cursor, statement, *_):
-        if statement.startswith("UPDATE") and "attempt=" in statement:
+        if statement.startswith(begins) and containing in statement:
             answers.append(connection.exec_driver_sql(question).scalar())
 
     event.listen(engine.sync_engine, "before_cursor_execute", ask)
@@ -99,6 +107,20 @@ async def test_postgresql_commits_a_claim_durably_whatever_is_configured(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_postgresql_records_a_list_durably_whatever_is_configured(postgres, driver):
+    """What a person was told is on record must be there after a power cut."""
+    database = postgres.new_database()
+    postgres.execute(f"ALTER DATABASE {database} SET synchronous_commit = off")
+    async with SQLJournal(postgres.url(database, driver=driver)) as journal:
+        answers = asked_at_each(journal._engine, "INSERT", "SHOW synchronous_commit")
+        await journal.intend_all([transfer(f"k{n}", n) for n in range(1, 4)], realm="r")
+        await journal.intend(transfer("queued", 9))
+    assert {"on"} == set(answers)
+    assert 2 <= len(answers)
+
+
+@pytest.mark.asyncio
 async def test_an_engine_that_is_serializable_is_read_committed_here(postgres_url):
     """A serialization failure would be one more way to fail, and the UPDATE needs none of it."""
     engine = create_async_engine(postgres_url, isolation_level="SERIALIZABLE")
@@ -128,6 +150,52 @@ async def test_many_processes_may_make_the_table_at_once(url):
     command = [sys.executable, "-c", code, url]
     started = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
     assert [0] * 3 == [await each.wait() for each in started]
+
+
+# Whoever makes the table waits at the end of it, not yet committed, until the test lets go.
+HELD_WHILE_MAKING = """
+CREATE FUNCTION hold_up() RETURNS event_trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_lock(1); PERFORM pg_advisory_unlock(1); END $$;
+CREATE EVENT TRIGGER hold_up ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+EXECUTE FUNCTION hold_up();
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_two_make_the_table_one_after_the_other(postgres, driver):
+    """IF NOT EXISTS fails where another one is just making it and has not committed."""
+    database = postgres.new_database()
+    postgres.execute(HELD_WHILE_MAKING, database=database)
+    url = postgres.url(database, driver=driver)
+    engine = create_async_engine(url)
+    one, two = SQLJournal(url), SQLJournal(url)
+    async with engine.connect() as holder:
+        await holder.exec_driver_sql("SELECT pg_advisory_lock(1)")
+        both = asyncio.gather(one.get("k1"), two.get("k1"))
+        await postgres.until_waiting(database, 2)
+        await holder.exec_driver_sql("SELECT pg_advisory_unlock(1)")
+        assert [None, None] == await both
+    for each in (one, two):
+        await each.aclose()
+    await engine.dispose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_connection_that_the_server_has_ended_is_not_lent(postgres, driver):
+    """After a restart or a fail-over the first transfer goes through, and not only the second."""
+    database = postgres.new_database()
+    sessions = f"FROM pg_stat_activity WHERE datname = '{database}'"
+    async with SQLJournal(postgres.url(database, driver=driver)) as journal:
+        await journal.intend(transfer(), realm="r")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) {sessions}")
+        async with asyncio.timeout(20):
+            while [(0,)] != await asyncio.to_thread(
+                postgres.execute, f"SELECT count(*) {sessions}"
+            ):
+                await asyncio.sleep(0.01)
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
 
 
 @pytest.mark.asyncio
@@ -210,6 +278,48 @@ async def test_one_connection_for_all_is_refused_on_postgresql(postgres, driver,
     with pytest.raises(ConfigurationError, match=r"one connection for all.*usual pool"):
         SQLJournal(engine, create=True)
     await engine.dispose()
+
+
+async def test_a_reader_of_the_one_connection_never_sees_half_a_step():
+    """It would read what is then rolled back: a transfer on record that is not."""
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    at_commit, may_fail = asyncio.Event(), asyncio.Event()
+
+    def fail_late(_connection, _cursor, statement, *_):
+        if statement == "COMMIT":
+            at_commit.set()
+            await_only(may_fail.wait())
+            raise OperationalError(statement, {}, sqlite3.OperationalError("disk I/O error"))
+
+    async with SQLJournal(engine, create=True) as journal:
+        event.listen(engine.sync_engine, "before_cursor_execute", fail_late)
+        writing = asyncio.ensure_future(journal.intend(transfer(), realm="r"))
+        await at_commit.wait()
+        reading = asyncio.ensure_future(journal.get("k1"))
+        await asyncio.wait({reading}, timeout=0.2)
+        may_fail.set()
+        with pytest.raises(JournalError):
+            await writing
+        assert await reading is None
+    await engine.dispose()
+
+
+@pytest.mark.asyncio
+async def test_closing_waits_for_a_step_that_its_caller_has_left(tmp_path):
+    """It is whole and on record when the journal is closed, and the program may end."""
+    path = tmp_path / "transfers.db"
+    journal = SQLJournal(f"sqlite+aiosqlite:///{path}")
+    assert await journal.get("k1") is None
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        step = asyncio.ensure_future(journal.intend(transfer(), realm="r"))
+        await until(lambda: journal._database._steps)
+        await asyncio.sleep(0.05)  # the caller waits for the lock, and has had enough
+        step.cancel()
+        asyncio.get_running_loop().call_later(0.2, database.rollback)
+        await journal.aclose()
+        found = database.execute(f"SELECT key FROM {table.name}").fetchall()
+    assert [("k1",)] == found
 
 
 def test_a_journal_belongs_to_one_event_loop(tmp_path):

@@ -244,7 +244,11 @@ async def test_what_a_backup_calls_intended_is_held(opened, served):
         assert (1, 0) == (held, held.left)
         error = await outcome(client, key, client_user_id)
         assert isinstance(error, TransferOutcomeUnknownError)
-        assert [key] == [entry.key async for entry in journal.unresolved()]
+        [held] = [entry async for entry in journal.unresolved()]
+        assert (key, "ann", "restored") == (held.key, held.by, held.note)
+        assert held.created_at
+        assert held.settled_at
+        assert held.created_at < held.settled_at
         await journal.resolve(key, applied=False, by="ann", note="not in the dashboard")
         await journal.renew(key, by="ann", note="pay it")
         assert isinstance(await outcome(client, key, client_user_id), TransferReceipt)

@@ -110,6 +110,36 @@ async def test_what_is_known_to_be_wrong_is_not_assumed():
     assert Verdict.INCONCLUSIVE is shared.verdict
 
 
+@pytest.mark.asyncio
+async def test_an_open_transfer_to_the_client_may_still_arrive_however_old_it_is(sandbox):
+    """It was lost before the balance was read, and may be in the change all the same."""
+    sandbox.fail("lost", times=2, applied=False)
+    async with (
+        SQLJournal("sqlite+aiosqlite://", one_open_per_client=False) as journal,
+        sandbox.client(journal=journal) as client,
+    ):
+        await lose(client, "older")
+        row = Transfer(idempotency_key="k1", client_user_id=2000, amount=5, currency="AUD")
+        await journal.intend(row, realm=client.realm)
+        await journal.note_balance("k1", Decimal(50))
+        found = await reconcile_transfer(client, await lose(client), ALL)
+    assert not found.assume.exclusive
+    assert "another transfer to this client, 'older', unknown" in found.reasons[0]
+
+
+@pytest.mark.asyncio
+async def test_an_earlier_round_of_the_key_is_another_transfer(sandbox, journal):
+    """Somebody found it not applied and renewed it: he may have looked too early."""
+    sandbox.fail("lost", times=2, applied=False)
+    async with journal, sandbox.client(journal=journal) as client:
+        await lose(client)
+        await journal.resolve("k1", applied=False, by="ann", note="not in the dashboard")
+        await journal.renew("k1", by="ann", note="pay it")
+        found = await reconcile_transfer(client, await lose(client), ALL, before=50)
+    assert not found.assume.exclusive
+    assert "another transfer to this client, 'k1', refuted" in found.reasons[0]
+
+
 def entry(**changes):
     """Make the row of a transfer whose fate is unknown."""
     sent = datetime.now(UTC) - timedelta(seconds=100)

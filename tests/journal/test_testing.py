@@ -55,6 +55,15 @@ class _Anybody(MemoryJournal):
         return entry.state is not TransferState.CONFIRMED
 
 
+class _Stranger(MemoryJournal):
+    """Lets any attempt settle what another one has claimed, and that alone."""
+
+    def _may_settle(self, entry, attempt, state):
+        if entry.state is TransferState.SENT:
+            return True
+        return super()._may_settle(entry, attempt, state)
+
+
 class _Realmless(MemoryJournal):
     """Claims from anywhere."""
 
@@ -127,6 +136,7 @@ class _Crowded(MemoryJournal):
     [
         (_Twice, "test_one_of_many_claims_wins"),
         (_Anybody, "test_only_the_attempt_that_claimed_settles"),
+        (_Stranger, "test_only_the_attempt_that_claimed_settles"),
         (_Realmless, "test_a_claim_belongs_to_its_realm"),
         (_Anybody, "test_a_stranger_s_settlement_changes_nothing"),
         (_Careless, "test_a_stranger_s_settlement_changes_nothing"),

@@ -186,15 +186,9 @@ async def test_two_make_the_table_one_after_the_other(postgres, driver):
 async def test_a_connection_that_the_server_has_ended_is_not_lent(postgres, driver):
     """After a restart or a fail-over the first transfer goes through, and not only the second."""
     database = postgres.new_database()
-    sessions = f"FROM pg_stat_activity WHERE datname = '{database}'"
     async with SQLJournal(postgres.url(database, driver=driver)) as journal:
         await journal.intend(transfer(), realm="r")
-        postgres.execute(f"SELECT pg_terminate_backend(pid) {sessions}")
-        async with asyncio.timeout(20):
-            while [(0,)] != await asyncio.to_thread(
-                postgres.execute, f"SELECT count(*) {sessions}"
-            ):
-                await asyncio.sleep(0.01)
+        await postgres.end_sessions(database)
         assert await journal.claim("k1", 1, realm="r", attempt="a")
 
 
@@ -318,7 +312,7 @@ async def test_closing_waits_for_a_step_that_its_caller_has_left(tmp_path):
         step.cancel()
         asyncio.get_running_loop().call_later(0.2, database.rollback)
         await journal.aclose()
-        found = database.execute(f"SELECT key FROM {table.name}").fetchall()
+        found = database.execute("SELECT key FROM clicksend_transfer").fetchall()
     assert [("k1",)] == found
 
 

@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root, so where the tests do, it runs as somebody un
 fixtures stand in `conftest.py`, so that all tests of a run share one server.
 """
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -93,6 +94,21 @@ class Postgres:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    async def until_waiting(self, database, number=1):
+        """Wait until so many sessions of a database wait for a lock."""
+        await self._until(number, database, "wait_event_type = 'Lock'")
+
+    async def end_sessions(self, database):
+        """End all sessions of a database, as a restart does, and wait until they have ended."""
+        self.execute(f"SELECT pg_terminate_backend(pid) {_sessions(database)}")
+        await self._until(0, database, "true")
+
+    async def _until(self, number, database, condition):
+        question = f"SELECT count(*) {_sessions(database)} AND {condition}"
+        async with asyncio.timeout(PATIENCE):
+            while [(number,)] != await asyncio.to_thread(self.execute, question):
+                await asyncio.sleep(0.01)
+
     def _run(self, name, *arguments):
         subprocess.run(
             [self._programs / name, *arguments],
@@ -117,6 +133,10 @@ class Postgres:
                 time.sleep(0.05)
             else:
                 return
+
+
+def _sessions(database):
+    return f"FROM pg_stat_activity WHERE datname = '{database}'"
 
 
 @contextlib.contextmanager

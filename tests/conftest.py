@@ -5,12 +5,15 @@ The package's own pytest plugin is there, also in a checkout that no one has ins
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+import clicksend_reseller
 from clicksend_reseller.sandbox import pytest_plugin
 from support.heavy import IS_HEAVY
+from support.package_under_test import GATE, fault_of_package
 from support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]  # fixtures, shared by all folders
@@ -31,6 +34,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_configure(config):
     """Prepare what every test relies on."""
+    _check_package()
     _hear_signals()
     _load_plugin(config)
 
@@ -41,6 +45,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         for name in SHARED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(name))
+def _check_package():
+    """Refuse to test another package than this checkout's, byte for byte.
+
+    Under the gate it is the installed wheel; whoever works on the code may have the tree itself.
+    """
+    problem = fault_of_package(
+        Path(clicksend_reseller.__file__).parent,
+        Path(__file__).resolve().parents[1] / "clicksend_reseller",
+        is_gate=os.environ.get(GATE) == "1",
+    )
+    if problem:
+        raise pytest.UsageError(problem)
 
 
 def _hear_signals():

@@ -373,6 +373,22 @@ async def test_a_limit_without_a_time_asks_for_a_minute(sandbox):
     assert (503, "60") == (answer.status_code, answer.headers["retry-after"])
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("asked", "answered"), [(29.0, "29"), (29.2, "30"), (0.1, "1"), (0, "0")])
+async def test_a_wait_is_never_told_shorter_than_it_is(asked, answered):
+    """Whole seconds are all that the header takes, and who comes early is refused again."""
+    app = FastAPI()
+    add_exception_handlers(app)
+
+    @app.get("/")
+    async def limited():
+        raise errors.RateLimitError("too many", status_code=429, retry_after=asked)
+
+    async with asking(app) as http:
+        answer = await http.get("/")
+    assert (503, answered) == (answer.status_code, answer.headers["retry-after"])
+
+
 def _classes(cls=ResellerError):
     yield cls
     for child in cls.__subclasses__():
@@ -405,14 +421,34 @@ def test_every_class_has_a_place_in_the_table():
 def test_the_page_of_the_reference_has_the_codes_table():
     """Row by row: the class, its status, and the end of its type."""
     page = Path(__file__).parents[1] / "docs" / "reference" / "fastapi.md"
+    text = page.read_text("utf-8")
     row = r"^\| (?:any other )?`(\w+Error)` \| (\d{3})[^|]* \| `([a-z-]+)` \|$"
     table = clicksend_reseller.fastapi._PROBLEMS.items()
     assert {
         (cls.__name__, str(status), title.lower().replace(" ", "-"))
         for cls, (status, title) in table
-    } | {("ServerError", "502", "upstream-error")} == set(
-        re.findall(row, page.read_text("utf-8"), re.MULTILINE)
+    } | {("ServerError", "502", "upstream-error")} == set(re.findall(row, text, re.MULTILINE))
+    others = re.findall(
+        r"^\| (?!`|any other `)(.*) \| (\d{3}).* \| `([a-z-]+)` \|$", text, re.MULTILINE
     )
+    in_doubt = clicksend_reseller.fastapi._IN_DOUBT
+    assert [
+        ("a transfer whose outcome is unknown, with `outcome_url`", "202", "outcome-unknown"),
+        ("any write whose outcome is unknown", *_in_page(in_doubt[Outcome.UNKNOWN])),
+        (
+            "any write that was applied, though its answer cannot be read",
+            *_in_page(in_doubt[Outcome.APPLIED]),
+        ),
+        (
+            "any other, such as `JournalError` and `ClientStateError`",
+            *_in_page(clicksend_reseller.fastapi._problem(errors.JournalError("x"))),
+        ),
+    ] == others
+
+
+def _in_page(known):
+    status, title = known
+    return str(status), title.lower().replace(" ", "-")
 
 
 # --- the lifespan

@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import json
 import subprocess
 import sys
+import weakref
 
 import attrs
 import httpx
@@ -9,7 +11,7 @@ import pytest
 from opentelemetry import context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -110,6 +112,36 @@ async def test_a_429_and_then_a_success_is_one_span(telemetry):
     labels = {"clicksend.operation": "get_account"}
     assert [(labels, 1)] == telemetry.points("clicksend.call.retries")
     assert [(labels, 1)] == telemetry.points("clicksend.call.duration")
+
+
+class Watching(SpanProcessor):
+    """Knows each span, and keeps none."""
+
+    def __init__(self):
+        self.spans = []
+
+    def on_start(self, span, parent_context=None):
+        self.spans.append(weakref.ref(span))
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_kept_of_a_call_that_has_ended(telemetry):
+    """However it ended: a service makes millions."""
+    watching = Watching()
+    telemetry.tracers.add_span_processor(watching)
+    sandbox = Sandbox()
+    sandbox.fail("error", after=1, status=404)
+    async with sandbox.client(observer=telemetry.observer) as client:
+        await client.get_account(1001)
+        with pytest.raises(NotFoundError):
+            await client.get_account(1001)
+        call = asyncio.ensure_future(client.get_account(1001))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+        del call
+        gc.collect()
+    assert [None] * 3 == [span() for span in watching.spans]
 
 
 @pytest.mark.asyncio

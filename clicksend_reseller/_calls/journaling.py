@@ -101,7 +101,11 @@ class TransferJournal(Protocol):
     """
 
     async def intend(self, transfer: Transfer, *, realm: str) -> JournalEntry:
-        """Record a transfer, or give the newest round that is on record for its key."""
+        """Record a transfer, or give the newest round that is on record for its key.
+
+        Raises:
+            Exception: it could not be recorded, so nothing is sent.
+        """
         ...
 
     async def claim(self, key: str, round: int, *, realm: str, attempt: str) -> bool:  # noqa: A002 - the column's name
@@ -127,6 +131,9 @@ class TransferJournal(Protocol):
         """Record what became of the attempt that claimed a round; False if it was not open.
 
         REFUTED for a round still `intended` withdraws it.
+
+        Raises:
+            Exception: it could not be recorded; the round stays `sent`, for a person to judge.
         """
         ...
 

@@ -23,10 +23,12 @@ from sybil.parsers.myst import CodeBlockParser
 
 import clicksend_reseller
 from clicksend_reseller.cli.app import arranged, make_app
+from clicksend_reseller.journal import EDGES, SQLJournal
 from clicksend_reseller.sandbox.pytest_plugin import _made
 from clicksend_reseller.sandbox.service.faults import KINDS
 from clicksend_reseller.sandbox.serving.background import serve_beside
 from pictures import ASKED, HAPPENED, repeated
+from support.memory_journal import MemoryJournal
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -224,6 +226,88 @@ def test_the_repeat_table_says_what_the_code_does(row):
     for error in HAPPENED[row]:
         found = [repeated(error, operation) for operation in ASKED.values()]
         assert found == [cell.startswith("again") for cell in cells], error
+
+
+def _text(page):
+    return (ROOT / page).read_text("utf-8")
+
+
+def test_the_variables_on_the_pages_are_those_that_the_code_reads():
+    """All of them, each beside the argument of its name, and no other anywhere."""
+    name = re.compile(r"\bCLICKSEND_[A-Z_]+")
+    sources = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    read = set(name.findall(sources))
+    pages = set(name.findall("".join(page.read_text("utf-8") for page in PAGES)))
+    assert {each for each in pages if not each.startswith("CLICKSEND_RESELLER_")} <= read
+    page = _text("docs/reference/environment.md")
+    assert read <= set(name.findall(page))
+    rows = re.findall(r"^\| `CLICKSEND_(\w+)` \| `(\w+)=` \|", page, re.MULTILINE)
+    options = inspect.signature(clicksend_reseller.AsyncResellerClient).parameters
+    assert [each.lower() for each, _ in rows] == [option for _, option in rows]
+    assert {option for _, option in rows} <= set(options)
+    assert ["username", "api_key", "base_url"] == [option for _, option in rows]
+
+
+def test_plain_http_is_for_the_hosts_on_the_page():
+    """Exactly for those: credentials go out with each request."""
+    page = _text("docs/reference/environment.md")
+    (named,) = re.findall(
+        r"^The base URL is `https`\. Plain `http` is taken for exactly (.*?), which",
+        page,
+        re.MULTILINE,
+    )
+    hosts = re.findall("`([^`]+)`", named)
+    assert ["localhost", "127.0.0.1", "::1"] == hosts
+    for host in hosts:
+        spelled = f"[{host}]" if ":" in host else host
+        _client(base_url=f"http://{spelled}/v3")
+    for host in ("rest.clicksend.com", "127.0.0.2", "localhost.example.test", "[::2]"):
+        with pytest.raises(clicksend_reseller.ConfigurationError):
+            _client(base_url=f"http://{host}/v3")
+    assert "`https`, or plain `http` on loopback" in _text("docs/SECURITY.md")
+
+
+def _client(**options):
+    return clicksend_reseller.AsyncResellerClient("user", "key", **options)
+
+
+def test_the_times_on_the_pages_are_the_code_s():
+    """How long an attempt may live beside a journal, when a row is judged, what a call may take."""
+    (longest,) = re.findall(
+        r"no attempt live longer than (\d+) s", _text("docs/reference/journal.md")
+    )
+    _client(timeout=float(longest), journal=MemoryJournal())
+    with pytest.raises(clicksend_reseller.ConfigurationError, match=f"{longest} "):
+        _client(timeout=float(longest) + 1, journal=MemoryJournal())
+    judged = inspect.signature(SQLJournal.unresolved).parameters["older_than"].default
+    ages = {float(age) for edge in EDGES for age in re.findall(r"older than (\d+) s", edge.when)}
+    assert {judged} == ages
+    assert judged > float(longest)
+    options = inspect.signature(clicksend_reseller.AsyncResellerClient).parameters
+    (said,) = re.findall(
+        r"`timeout=` and `deadline=` of the client; (\d+) and (\d+) seconds",
+        _text("docs/how-to/move-from-clicksend-client.md"),
+    )
+    assert [options["timeout"].default, options["deadline"].default] == [
+        float(each) for each in said
+    ]
+
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+
+
+def test_the_pages_agree_how_often_the_official_client_sends():
+    """As often as the log that they quote has lines, which `nox -s conformance` measures."""
+    line = r"^PUT transfer-credit .*$"
+    pages = ("docs/explanation/never-twice.md", "docs/how-to/move-from-clicksend-client.md")
+    counts = {len(re.findall(line, _text(page), re.MULTILINE)) for page in pages}
+    (times,) = counts
+    word = NUMBERS[times]
+    readme = _text("README.md")
+    (row,) = re.findall(r"^\| a transfer whose answer is lost \| (.*?) \|", readme, re.MULTILINE)
+    assert f"sent {word} times" == row
+    assert [word] == re.findall(r"the official client sends it (\w+) times", readme)
+    assert [word] == re.findall(r"answer is lost is sent (\w+) times", _text(pages[1]))
 
 
 def test_the_reference_has_every_public_name():

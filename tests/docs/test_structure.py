@@ -1,13 +1,17 @@
 """Does every room keep up with the others? What one of them offers, the others know."""
 
+import ast
+import builtins
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import exc as sqlalchemy_errors
 
 import clicksend_reseller
-from clicksend_reseller import AsyncResellerClient, fastapi, otel
+from clicksend_reseller import AsyncResellerClient, fastapi, journal, otel
 from clicksend_reseller._wire import operations
 from clicksend_reseller.cli import app
 from clicksend_reseller.sandbox.service.api import identify
@@ -118,10 +122,111 @@ def test_every_public_call_is_documented(name, function):
     assert inspect.getdoc(function), name
 
 
-@pytest.mark.parametrize("name", [name for name, _ in inspect.getmembers(AsyncResellerClient)])
+def asynchronous_callables():
+    """Find what a user awaits or walks over: what reaches a network, a database or a loop."""
+    for module in (clicksend_reseller, journal):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if waits(value):
+                yield name, value
+            if inspect.isclass(value):
+                for method, function in inspect.getmembers(value, waits):
+                    if not method.startswith("_"):
+                        yield f"{name}.{method}", function
+
+
+def waits(value):
+    """Return True if a function is awaited or walked over."""
+    return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
+
+
+# Their docstrings say that they wait, and nothing of theirs can fail.
+CANNOT_FAIL = {"AccountIterator.aclose", "Batch.aclose"}
+CAN_FAIL = {
+    name: function for name, function in asynchronous_callables() if name not in CANNOT_FAIL
+}
+
+
+def test_every_operation_is_among_the_calls_that_can_fail():
+    """The test below leaves none of them out."""
+    assert {f"AsyncResellerClient.{name}" for name in ASKED} <= set(CAN_FAIL)
+
+
+@pytest.mark.parametrize("name", [*CAN_FAIL, "AsyncResellerClient.iter_accounts"])
 def test_every_call_that_can_fail_says_how(name):
-    """Each method of the client that reaches the network has its errors in the docstring."""
-    method = getattr(AsyncResellerClient, name)
-    if name.startswith("_") or not inspect.iscoroutinefunction(method) or name == "aclose":
+    """Its errors stand in the docstring, each one a class that there is."""
+    function = CAN_FAIL.get(name, AsyncResellerClient.iter_accounts)
+    _, _, raises = (inspect.getdoc(function) or "").partition("\nRaises:\n")
+    named = re.findall(r"^    (\w+):", raises, re.MULTILINE)
+    assert named, name
+    assert [] == [each for each in named if not is_an_error(each)]
+
+
+def is_an_error(name):
+    """Return True if an exception of this name can be caught."""
+    value = getattr(builtins, name, None) or getattr(sqlalchemy_errors, name, None)
+    if value is None and name in clicksend_reseller.__all__:
+        value = getattr(clicksend_reseller, name)
+    return inspect.isclass(value) and issubclass(value, BaseException)
+
+
+# --- who may import what: named here, so that what is new is refused until somebody allows it
+
+PACKAGE = Path(clicksend_reseller.__file__).parent
+CORE = {"attrs", "cattrs", "httpcore", "httpcore2", "httpx", "httpx2", "tenacity"}
+BESIDE = {
+    "cli": {"attrs", "cyclopts", "rich", "sqlalchemy"},
+    "fastapi": {"fastapi"},
+    "journal": {"attrs", "sqlalchemy"},
+    "otel": {"attrs", "opentelemetry"},
+    "sandbox": {
+        *("anyio", "attrs", "httpx", "httpx2"),
+        *("jinja2", "pytest", "starlette", "uvicorn"),
+    },
+}
+
+
+def imports_of(path):
+    """Give the modules that a file imports, wherever in it and for whatever reason."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files():
+    """Give each file of the package with the part that it belongs to."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        yield pytest.param(path, first, id=str(path.relative_to(PACKAGE)))
+
+
+@pytest.mark.parametrize(("path", "part"), list(files()))
+def test_a_file_imports_the_libraries_of_its_part_only(path, part):
+    """The core has four and what httpx stands on; an extra has those that it brings."""
+    tops = {name.partition(".")[0] for name in imports_of(path)}
+    foreign = tops - sys.stdlib_module_names - {"clicksend_reseller"}
+    assert set() == foreign - BESIDE.get(part, CORE)
+
+
+@pytest.mark.parametrize(("path", "part"), list(files()))
+def test_an_extra_uses_the_public_names_like_any_user(path, part):
+    """No module of the core whose name begins with an underscore, and no name either."""
+    if part not in BESIDE:
+        assert [] == [name for name in imports_of(path) if is_of(name, BESIDE)]
         return
-    assert "Raises:" in (inspect.getdoc(method) or "")
+    foreign = [
+        name
+        for name in imports_of(path)
+        if name.startswith("clicksend_reseller.") and not is_of(name, {part})
+    ]
+    private = [name for name in foreign if re.search(r"\._(?!_version__$|_main__)", name)]
+    assert [] == private
+
+
+def is_of(name, parts):
+    """Return True if a module belongs to one of these extras."""
+    _, _, rest = name.partition("clicksend_reseller.")
+    return rest.partition(".")[0] in parts

@@ -61,6 +61,34 @@ def test_chance_follows_the_seed():
     assert 30 < sum(run(1)) < 90
 
 
+def test_the_chance_of_a_sandbox_follows_its_seed():
+    """In another process too, and again after a reset."""
+
+    def run(sandbox):
+        sandbox.fail("lost", times=None, chance=0.3)
+        return strikes(sandbox.world.faults, 200)
+
+    first = Sandbox(seed=1, accounts=10)
+    struck = run(first)
+    assert struck == run(Sandbox(seed=1, accounts=10)) != run(Sandbox(seed=2, accounts=10))
+    first.reset()
+    assert struck == run(first)
+
+
+def test_a_fault_that_was_armed_strikes_before_one_of_the_cast():
+    """Who arms one for 1011 means it, though 1011 loses its answers by itself."""
+    sandbox = Sandbox()
+    sandbox.fail("page", client_user_id=1011)
+    kinds = [
+        fault and fault.kind
+        for fault in (
+            sandbox.world.faults.strike(lambda fault: fault.client_user_id == 1011)
+            for _ in range(2)
+        )
+    ]
+    assert ["page", "lost"] == kinds
+
+
 def test_a_fault_is_forgotten_by_its_id():
     """The ids are given on arming and never again to another."""
     table = FaultTable(Random(1))

@@ -10,6 +10,7 @@ import pytest_asyncio
 from clicksend_reseller import AsyncResellerClient, Outcome, TransferOutcomeUnknownError
 from clicksend_reseller.sandbox import Quirks, Sandbox
 from clicksend_reseller.sandbox.files import read_accounts
+from support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -200,10 +201,13 @@ async def test_a_stop_does_not_wait_for_the_silent():
 
 async def test_a_client_that_leaves_a_slow_answer_was_not_told(running):
     """The server sees that nobody waits any more."""
+    before = asyncio.all_tasks()
     running.sandbox.fail("slow", seconds=60)
     async with running.client(timeout=0.03) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.put("/reseller/transfer-credit", json=TRANSFER)
+    # Once the server has seen it, all that it does for that request ends.
+    await until(lambda: asyncio.all_tasks() <= before)
     assert [False] == [entry.told for entry in running.sandbox.ledger]
 
 
@@ -415,6 +419,17 @@ async def test_pages_of_other_sites_are_kept_out(running, method, path, headers)
     running.sandbox.fail("lost")
     async with running.admin() as admin:
         response = await admin.request(method, path, headers=headers)
+    assert 403 == response.status_code
+    assert ["lost"] == [armed.fault.kind for armed in running.sandbox.faults]
+
+
+@pytest.mark.parametrize("more", ["0", ".evil.test", "@evil.test", "/"])
+async def test_an_origin_that_only_begins_like_ours_is_another_site(running, more):
+    """A browser says `http://127.0.0.1:8730.evil.test` for a page of evil.test."""
+    origin = running.served.url.removesuffix("/v3") + more
+    running.sandbox.fail("lost")
+    async with running.admin() as admin:
+        response = await admin.post("reset", headers={"origin": origin})
     assert 403 == response.status_code
     assert ["lost"] == [armed.fault.kind for armed in running.sandbox.faults]
 

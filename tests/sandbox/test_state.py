@@ -148,6 +148,14 @@ def test_all_of_the_credit_can_be_transferred(pay):
     assert Decimal(0) == sandbox.credit
 
 
+def test_credit_can_be_taken_back_by_a_reseller_in_debt(pay):
+    """It makes the debt smaller: the paying side is the client."""
+    sandbox = Sandbox(credit="-10")
+    assert pay(sandbox, 1001, 1) == "INSUFFICIENT_CREDIT"
+    assert pay(sandbox, 1001, -5) == "SUCCESS"
+    assert Decimal(-5) == sandbox.credit
+
+
 def test_credit_cannot_be_taken_from_a_client_who_has_less(pay):
     """Taking back needs something to take, and a client in debt can still be paid."""
     sandbox = Sandbox()

@@ -46,7 +46,11 @@ class Records:
         return newest_with_rounds(transactions.rounds_that_count(rows, key))
 
     async def pending(self) -> AsyncIterator[Transfer]:
-        """Walk over what was put in by `intend()` and not yet sent, oldest first."""
+        """Walk over what was put in by `intend()` and not yet sent, oldest first.
+
+        Raises:
+            JournalError: the journal failed.
+        """
         async for entry in self._walk(queries.is_pending):
             yield Transfer(
                 idempotency_key=entry.key,
@@ -60,6 +64,9 @@ class Records:
 
         Args:
             older_than: seconds; what was sent later may still be under way.
+
+        Raises:
+            JournalError: the journal failed.
         """
         async for entry in self._walk(lambda: queries.is_unresolved(self._dialect, older_than)):
             yield entry
@@ -79,6 +86,7 @@ class Records:
             since: only those recorded then or later; with a time zone.
 
         Raises:
+            JournalError: the journal failed.
             ValueError: no such state, or a time without a zone.
         """
         wanted = None if state is None else TransferState(state)

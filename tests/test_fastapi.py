@@ -375,7 +375,7 @@ async def test_a_limit_without_a_time_asks_for_a_minute(sandbox):
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("asked", "answered"), [(29.0, "29"), (29.2, "30"), (0.1, "1"), (0, "0")])
-async def test_a_wait_is_never_told_shorter_than_it_is(asked, answered):
+async def test_a_wait_is_never_given_shorter_than_it_is(asked, answered):
     """Whole seconds are all that the header takes, and who comes early is refused again."""
     app = FastAPI()
     add_exception_handlers(app)

@@ -731,7 +731,7 @@ async def test_an_update_that_is_applied_but_unreadable_ends_the_doubt_before_it
 
 @pytest.mark.asyncio
 async def test_a_result_outranks_the_doubt_before_it_when_the_call_is_cut():
-    """The update was applied: that is what a cancelled caller is told."""
+    """The update was applied, and the note for a cancelled caller says so."""
     second, may_go = asyncio.Event(), asyncio.Event()
     exits = iter([None, second])
 

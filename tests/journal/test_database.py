@@ -109,7 +109,7 @@ async def test_postgresql_commits_a_claim_durably_whatever_is_configured(
 @pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_postgresql_records_a_list_durably_whatever_is_configured(postgres, driver):
-    """What a person was told is on record must be there after a power cut."""
+    """What a person has seen on record must be there after a power cut."""
     database = postgres.new_database()
     postgres.execute(f"ALTER DATABASE {database} SET synchronous_commit = off")
     async with SQLJournal(postgres.url(database, driver=driver)) as journal:

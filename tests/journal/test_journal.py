@@ -255,7 +255,7 @@ async def test_a_time_of_any_zone_is_the_same_moment(opened, hours):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_a_row_that_changed_while_a_person_decided_keeps_its_state(postgres, driver):
-    """Two decide at once: the later one is told, and a confirmed row never becomes refuted.
+    """Two decide at once: the later one is refused, and a confirmed row never becomes refuted.
 
     On SQLite the whole step holds the one write lock, so nothing can change in between.
     """

@@ -1,4 +1,4 @@
-"""Whether the package that the tests import is the one of this checkout.
+"""The check that the tests import the package of this checkout.
 
 A run on an older wheel, or on the tree where the wheel was meant, proves nothing about what would
 be published. A version says nothing here: it stays the same while the code changes.

@@ -106,7 +106,7 @@ class Postgres:
     async def _until(self, number, database, condition):
         question = f"SELECT count(*) {_sessions(database)} AND {condition}"
         async with asyncio.timeout(PATIENCE):
-            while [(number,)] != await asyncio.to_thread(self.execute, question):  # noqa: ASYNC110 - the server tells nobody
+            while [(number,)] != await asyncio.to_thread(self.execute, question):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.01)
 
     def _run(self, name, *arguments):

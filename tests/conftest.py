@@ -45,6 +45,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         for name in SHARED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(name))
+
+
 def _check_package():
     """Refuse to test another package than this checkout's, byte for byte.
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from aging import put_back_at
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal import SQLJournal
+from support.aging import put_back_at
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from aging import put_back
 from clicksend_reseller import (
     JournalError,
     ResellerError,
@@ -26,6 +25,7 @@ from clicksend_reseller.journal.sql import engine
 from clicksend_reseller.journal.sql.database import failure
 from clicksend_reseller.journal.sql.schema import metadata
 from support import postgres as postgres_module
+from support.aging import put_back
 
 SENT, CONFIRMED, INTENDED = TransferState.SENT, TransferState.CONFIRMED, TransferState.INTENDED
 

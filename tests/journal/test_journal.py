@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from aging import put_back
 from clicksend_reseller import (
     InsufficientCreditError,
     JournalEntry,
@@ -21,6 +20,7 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal.sql.schema import table
+from support.aging import put_back
 
 INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
 REJECTED, UNKNOWN, REFUTED = TransferState.REJECTED, TransferState.UNKNOWN, TransferState.REFUTED
@@ -225,6 +225,8 @@ async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
         rest = await journal.hold(by="ann", note="restored")
         assert (1, 0) == (rest, rest.left)
         assert 3 == len(await everything(journal.entries(state="unknown")))
+
+
 async def test_a_sent_row_without_a_time_is_unresolved(opened, url):
     """Nobody knows how old it is, so a person must look."""
     async with opened() as journal:

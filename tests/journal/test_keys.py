@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from aging import put_back
 from clicksend_reseller import JournalError, Transfer, TransferState
 from clicksend_reseller.journal import transfer_many
 from clicksend_reseller.journal.sql.schema import table
+from support.aging import put_back
 from support.command_line import Home
 
 COMPOSED, TORN = "facture-\u00e9", "facture-e\u0301"

@@ -1,1 +1,1 @@
-"""One request over one connection. The only layer that knows an HTTP library."""
+"""One request over a connection: the only layer that knows an HTTP library."""

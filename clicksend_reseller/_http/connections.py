@@ -1,7 +1,7 @@
-"""Over which connections? The only file that imports the HTTP library.
+"""The transport: a stack of single connections under `httpx.AsyncClient`.
 
-There is always one `AsyncClient`, whose transport is ours (`ConnectionStack`), or the caller's
-`transport=`, or the client is the caller's `http_client=`: one road for all three.
+There is always one `AsyncClient`, whose transport is ours (`OwnTransport`), or the caller's
+`transport=`, or the client is the caller's `http_client=`: one way for all three.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ from __future__ import annotations
 import contextlib
 import inspect
 import ssl
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import httpx
 
-from clicksend_reseller._http.leftovers import has_leftovers
-from clicksend_reseller.errors import ConfigurationError
+from clicksend_reseller._http import proxies
 
 if TYPE_CHECKING:
     import httpcore
+
+    from clicksend_reseller._http.single_connection import SingleConnection
 
 AsyncBaseTransport: TypeAlias = httpx.AsyncBaseTransport
 
 # A server that closes idle connections after 5 s or more is then never met in the act: in that
 # race 49 of 400 PUTs failed, with the same error as a lost answer.
 IDLE_SECONDS = 4.0
-SWEEP_SECONDS = 1.0
 
 # The mark on a request that must not go out on a connection that has been used before.
 FRESH = "clicksend_reseller.fresh_connection"
@@ -122,23 +121,13 @@ def make_client(
             f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}: "
             "an httpx2 transport goes into an httpx2.AsyncClient, passed as http_client="
         )
-    _check_proxy(proxy)
-    client = OwnClient(transport or ConnectionStack(ssl_context=ssl_context, proxy=proxy))
+    parsed = proxies.parse(proxy)
+    client = OwnClient(transport or OwnTransport(ssl_context=ssl_context, proxy=parsed))
     return client, client.aclose
 
 
 async def _leave_open() -> None:
     """Close nothing: the caller's client is the caller's."""
-
-
-def _check_proxy(proxy: str | None) -> None:
-    if proxy is None:
-        return
-    with contextlib.suppress(ValueError, httpx.InvalidURL):
-        httpx.Proxy(proxy)
-        return
-    # It may hold a password, so it is not shown, nor are httpx's frames behind it.
-    raise ConfigurationError("proxy is no URL that begins with http, https or socks5")
 
 
 @cache
@@ -147,104 +136,22 @@ def shared_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class _RememberingBackend:
-    """Remembers the socket: anyio 4.16 leaves it open when a TLS handshake is cancelled."""
+class OwnTransport(httpx.AsyncHTTPTransport):
+    """httpx's own transport over our connections.
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
-        self.stream: httpcore.AsyncNetworkStream | None = None
-        self._backend = backend
+    It overrides no method, so that the tools which patch that class, or ask whether a transport
+    is one, see every request: a mock that is missed moves money.
+    """
 
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        return self._remember(await self._backend.connect_tcp(*args, **kwargs))
-
-    def _remember(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
-        self.stream = stream
-        return stream
-
-
-class _Direct:
-    """One connection to one origin."""
-
-    def __init__(self, request: httpx.Request, ssl_context: ssl.SSLContext | None) -> None:
-        # httpx too loads it with the first connection only: it is a third of a client's import.
-        import httpcore  # noqa: PLC0415
-
-        self._httpcore = httpcore
-        url = self._url(request)
-        secure = url.scheme == b"https"
-        self._backend = _RememberingBackend(
-            cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
-        )
-        self._core = httpcore.AsyncHTTPConnection(
-            origin=url.origin,
-            ssl_context=(ssl_context or shared_ssl_context()) if secure else None,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=cast("httpcore.AsyncNetworkBackend", self._backend),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer: Any = await self._core.handle_async_request(
-            self._httpcore.Request(
-                method=request.method,
-                url=self._url(request),
-                headers=request.headers.raw,
-                content=cast("AsyncIterable[bytes]", request.stream),
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            status_code=answer.status,
-            headers=answer.headers,
-            stream=answer.stream,
-            extensions=answer.extensions,
-        )
-
-    @property
-    def core(self) -> httpcore.AsyncHTTPConnection:
-        """httpcore's connection."""
-        return self._core
-
-    def _url(self, request: httpx.Request) -> httpcore.URL:
-        url = request.url
-        return self._httpcore.URL(
-            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-        )
-
-    async def aclose(self) -> None:
-        await self._core.aclose()
-        if self._backend.stream is not None:
-            await self._backend.stream.aclose()
+    def __init__(
+        self, *, ssl_context: ssl.SSLContext | None = None, proxy: httpx.Proxy | None = None
+    ) -> None:
+        # httpx's own would make a pool and an SSL context. This is the one private name that is
+        # used: httpx has been frozen at 0.28.1 since 2024, and the bound is <0.29.
+        self._pool = ConnectionStack(ssl_context=ssl_context, proxy=proxy)  # type: ignore[assignment]
 
 
-class _Proxied(httpx.AsyncHTTPTransport):
-    """One connection through a proxy."""
-
-    def __init__(self, proxy: str, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(
-            verify=ssl_context or shared_ssl_context(),
-            trust_env=False,
-            proxy=proxy,
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS),
-        )
-
-    @property
-    def core(self) -> Any:
-        """httpcore's connection, None before it is made and after it has failed."""
-        return next(iter(self._pool.connections), None)
-
-
-def _is_idle(connection: _Direct | _Proxied) -> bool:
-    core = connection.core
-    return core is not None and core.is_idle()
-
-
-def _can_serve(connection: _Direct | _Proxied) -> bool:
-    """Look at the socket and at all that may lie behind it, right before a request is written."""
-    core = connection.core
-    return _is_idle(connection) and not core.has_expired() and not has_leftovers(core)
-
-
-class ConnectionStack(httpx.AsyncBaseTransport):
+class ConnectionStack:
     """Keeps single connections to one origin, last in first out, one exchange at a time on each.
 
     In place of httpx's pool (httpcore 1.0.9), which loses its slots for good when calls are
@@ -253,18 +160,16 @@ class ConnectionStack(httpx.AsyncBaseTransport):
     at once did not finish in 25 s). How many run at once is decided before they come here.
     """
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None) -> None:
+    def __init__(self, *, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None) -> None:
         self._ssl_context = ssl_context
         self._proxy = proxy
-        self._idle: list[_Direct | _Proxied] = []
-        self._busy: set[_Direct | _Proxied] = set()
-        self._swept_at = 0.0
+        self._idle: list[SingleConnection] = []
+        self._busy: set[SingleConnection] = set()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
-        fresh = bool(request.extensions.get(FRESH))
-        used = None if fresh else await self._pop()
-        connection = used or self._open(request)
+        fresh = bool(request.extensions.get(FRESH)) or not self._idle
+        connection = self._open(request.url.origin) if fresh else self._pop()
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
@@ -272,8 +177,8 @@ class ConnectionStack(httpx.AsyncBaseTransport):
             await self._give_up(connection)
             raise
         response.stream = _Lease(response.stream, self, connection)
-        if used is not None:
-            response.extensions[USED] = partial(self.drop, used)
+        if not fresh:
+            response.extensions[USED] = partial(self.drop, connection)
         return response
 
     async def aclose(self) -> None:
@@ -282,59 +187,62 @@ class ConnectionStack(httpx.AsyncBaseTransport):
             await self._give_up(connection)
         self._idle.clear()
 
-    async def drop(self, connection: _Direct | _Proxied) -> None:
+    async def drop(self, connection: SingleConnection) -> None:
         """Close a connection whose answers are another's, under whoever has taken it since too."""
         if connection in self._idle:
             self._idle.remove(connection)
         await self._give_up(connection)
 
-    async def give_back(self, connection: _Direct | _Proxied) -> None:
+    async def give_back(self, connection: SingleConnection) -> None:
         """Keep a connection whose exchange has ended, if it can serve another."""
-        # The socket is looked at when somebody takes it: once for each call, 12 µs saved.
-        if connection not in self._busy or not _is_idle(connection):
+        forget = partial(self._forget, connection)
+        if connection not in self._busy or not connection.rest(IDLE_SECONDS, forget):
             await self._give_up(connection)
             return
         self._busy.discard(connection)
         self._idle.append(connection)
-        await self._sweep()
 
-    async def _sweep(self) -> None:
-        """Give up what lay too long: those at the bottom are never taken while others come back."""
-        now = time.monotonic()
-        if now < self._swept_at + SWEEP_SECONDS:
-            return
-        self._swept_at = now
-        while self._idle and not _can_serve(self._idle[0]):
-            await self._give_up(self._idle.pop(0))
+    def _open(self, origin: httpcore.Origin) -> SingleConnection:
+        secure = origin.scheme == b"https" or (self._proxy and self._proxy.url.scheme == "https")
+        context = (self._ssl_context or shared_ssl_context()) if secure else None
+        # With it comes httpcore, a third of a client's import.
+        from clicksend_reseller._http.single_connection import SingleConnection  # noqa: PLC0415
 
-    def _open(self, request: httpx.Request) -> _Direct | _Proxied:
-        if self._proxy is not None:
-            return _Proxied(self._proxy, self._ssl_context)
-        return _Direct(request, self._ssl_context)
+        return SingleConnection(origin, proxy=self._proxy, ssl_context=context)
 
-    async def _pop(self) -> _Direct | _Proxied | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if _can_serve(connection):
-                return connection
-            await self._give_up(connection)
-        return None
+    def _pop(self) -> SingleConnection:
+        connection = self._idle.pop()
+        connection.wake()
+        return connection
 
-    async def _give_up(self, connection: _Direct | _Proxied) -> None:
+    def _forget(self, connection: SingleConnection) -> None:
+        """Drop a connection that closed itself; it may have been taken in that moment."""
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+
+    async def _give_up(self, connection: SingleConnection) -> None:
         self._busy.discard(connection)
         await connection.aclose()
 
 
-class _Lease(httpx.AsyncByteStream):
+class _Lease:
     """The body of an answer; closing it gives the connection back."""
 
-    def __init__(self, stream: Any, stack: ConnectionStack, connection: _Direct | _Proxied) -> None:
+    def __init__(self, stream: Any, stack: ConnectionStack, connection: SingleConnection) -> None:
         self._stream = stream
+        self._chunks = stream.__aiter__()
         self._stack = stack
         self._connection = connection
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return cast("AsyncIterator[bytes]", self._stream.__aiter__())
+    def __aiter__(self) -> _Lease:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return cast("bytes", await self._chunks.__anext__())
+        except StopAsyncIteration:
+            self._connection.answered()
+            raise
 
     async def aclose(self) -> None:
         try:

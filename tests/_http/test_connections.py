@@ -7,7 +7,6 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -23,7 +22,6 @@ from clicksend_reseller import (
     RetryPolicy,
 )
 from clicksend_reseller._http import connections
-from clicksend_reseller._http.leftovers import has_leftovers
 from support import tls
 from support.clients import FIELDS, make_client, mocked_client
 from support.fault_server import FaultServer
@@ -112,32 +110,64 @@ async def test_a_second_answer_in_a_tls_record_of_its_own_is_seen_too():
     assert 3 == len(connections)
 
 
-def test_leftovers_are_looked_for_wherever_they_may_lie():
-    """A connection that shows nothing of itself has none; a queue with bytes has some."""
-    assert not has_leftovers(object())
-    for queue in ([], [b"HTTP/1.1 200 OK"]):
-        stream = SimpleNamespace(_protocol=SimpleNamespace(read_queue=queue))
-        connection = SimpleNamespace(
-            _h11_state=SimpleNamespace(trailing_data=(b"", False)),
-            _network_stream=SimpleNamespace(_stream=stream),
-        )
-        assert bool(queue) == has_leftovers(connection)
-
-
 @pytest.mark.asyncio
 async def test_idle_connections_that_nobody_wants_are_given_up(monkeypatch):
     """Last in is first out, so those at the bottom would wait for ever."""
-    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.0)
     async with FaultServer() as server, make_client(server) as client:
         await asyncio.gather(client.get_account(1), client.get_account(2))
         assert 2 == server.open_connections
-        stack: Any = client._calls._attempts._sender._client
-        oldest, *_ = stack._transport._idle
-        oldest._core.has_expired = lambda: True
-        await client.get_account(3)
-        async with asyncio.timeout(1):
-            while server.open_connections > 1:  # noqa: ASYNC110  # bounded just above
-                await asyncio.sleep(0.001)
+        monkeypatch.setattr(connections, "IDLE_SECONDS", 0.01)
+        await asyncio.gather(client.get_account(3), client.get_account(4))
+        await server.quiet()
+        assert ([], set()) == lying_in(client)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n", b""], ids=["bytes", "end"])
+async def test_what_comes_on_an_idle_connection_ends_it_at_once(said):
+    """Nobody asked for it; the next call would take it for its own."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        await client.get_account(1)
+        (transport,) = server.open_transports.values()
+        transport.write(said) if said else transport.write_eof()
+        await server.quiet()
+        assert ([], set()) == lying_in(client)
+        assert 2 == (await client.get_account(2)).user_id
+        assert 2 == server.connections
+
+
+@pytest.mark.asyncio
+async def test_what_comes_between_the_choice_of_a_connection_and_its_use_is_no_answer():
+    """The call fails, and never with another's answer."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        await client.get_account(1)
+        (connection,) = lying_in(client)[0]
+        connection.wake()  # as if it had just been chosen
+        (transport,) = server.open_transports.values()
+        transport.write(good_answer("get_account", "/v3/reseller/accounts/7", b"", 0))
+        await server.quiet()
+        lying_in(client)[0].append(connection)
+        with pytest.raises(APIConnectionError, match="idle connection was closed"):
+            await client.get_account(2)
+
+
+@pytest.mark.asyncio
+async def test_each_answer_says_whether_its_connection_was_fresh(monkeypatch):
+    """A stray answer can come on a used one only."""
+    said: list[bool] = []
+    send = httpx.AsyncClient.send
+
+    async def noted(self, *args, **options):
+        response = await send(self, *args, **options)
+        said.append(response.extensions[connections.FRESH])
+        return response
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", noted)
+    async with FaultServer() as server, make_client(server) as client:
+        await client.get_account(1)
+        await client.get_account(1)
+        await client.transfer_credit(1, 5, "AUD")
+    assert [True, False, True] == said
 
 
 @pytest.mark.asyncio
@@ -154,8 +184,7 @@ async def test_a_connection_that_ends_with_its_answer_is_not_kept():
         url = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}/v3"
         async with AsyncResellerClient("user", "key", base_url=url) as client:
             assert [1, 2] == [(await client.get_account(n)).user_id for n in (1, 2)]
-            stack: Any = client._calls._attempts._sender._client
-            assert ([], set()) == (stack._transport._idle, stack._transport._busy)
+            assert ([], set()) == lying_in(client)
 
 
 @pytest.mark.asyncio
@@ -385,6 +414,12 @@ async def test_respx_intercepts_the_client(using):
 
 
 # --- what the tests stand on
+
+
+def lying_in(client: AsyncResellerClient) -> tuple[list[Any], set[Any]]:
+    """Give the connections that are idle and those that are busy."""
+    own: Any = client._calls._attempts._sender._client
+    return own._transport._pool._idle, own._transport._pool._busy
 
 
 class Proxy:

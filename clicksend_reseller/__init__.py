@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from clicksend_reseller._calls.journaling import JournalEntry, TransferJournal, TransferState
     from clicksend_reseller._calls.retry import RetryPolicy
     from clicksend_reseller._http.connections import HTTPClient
+    from clicksend_reseller._http.httpx2_client import httpx2_client
     from clicksend_reseller._version import __version__
     from clicksend_reseller._wire.decoding import to_dict
     from clicksend_reseller.client import AsyncResellerClient
@@ -93,6 +94,7 @@ __all__ = [
     "UnsettledTransferError",
     "WalkReport",
     "__version__",
+    "httpx2_client",
     "to_dict",
 ]
 
@@ -106,6 +108,7 @@ _HOMES = {
     "TransferState": "_calls.journaling",
     "WalkReport": "paging",
     "__version__": "_version",
+    "httpx2_client": "_http.httpx2_client",
     "to_dict": "_wire.decoding",
     **dict.fromkeys(
         (

@@ -60,12 +60,15 @@ class AsyncResellerClient:
             client does not close it.
         observer: called with a `CallEvent` at each step; one that raises is logged, never felt.
         proxy: its URL; no proxy is ever read from the environment.
-        ssl_context: for a private authority; else one for the process, with httpx's roots.
+        ssl_context: for a private authority, the server's or an https proxy's; else one for the
+            process, with httpx's roots.
         transport: an httpx transport in place of ours, for tests or another stack; it must not
             send a request again by itself. One that makes a request of its own from a copy of
-            the body and repeats that is outside the guarantee. Connections are not kept there.
+            the body and repeats that is outside the guarantee. Its connections are yours: each
+            request asks to close its own, and one that others keep open may lose a transfer
+            (`httpx.Limits(max_keepalive_connections=0)` keeps none).
         http_client: an `AsyncClient` of httpx or httpx2 in place of ours, under the same
-            condition; it is never closed by this client.
+            conditions (`httpx2_client()` makes one); it is never closed by this client.
 
     Raises:
         ConfigurationError: credentials, base URL or options are missing, unsound or exclude

@@ -33,6 +33,7 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
     TransferReceipt,
     WalkReport,
+    httpx2_client,
     to_dict,
 )
 from clicksend_reseller.sandbox import Fault, Sandbox
@@ -114,6 +115,7 @@ def the_options(client: httpx.AsyncClient, other: httpx2.AsyncClient) -> None:
     second: HTTPClient = other
     AsyncResellerClient("u", "k", http_client=first, retry=RetryPolicy(max_retries=1))
     AsyncResellerClient("u", Secret("k"), http_client=second, observer=lambda _event: None)
+    assert_type(httpx2_client(verify=True), httpx2.AsyncClient)
 
 
 def the_sandbox(sandbox: Sandbox) -> None:

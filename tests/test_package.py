@@ -11,7 +11,7 @@ import clicksend_reseller
 from clicksend_reseller import cli
 
 CONTRACT = [
-    *("AsyncResellerClient", "to_dict", "__version__"),
+    *("AsyncResellerClient", "httpx2_client", "to_dict", "__version__"),
     *("Account", "AccountFields", "AccountPage", "Currency", "Subaccount", "TransferReceipt"),
     *("Secret", "RetryPolicy", "Outcome", "Transfer", "CallEvent", "RateLimit"),
     *("AccountIterator", "WalkReport"),

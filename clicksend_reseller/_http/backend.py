@@ -183,7 +183,7 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             return False
         self._transport.resume_reading()
         self._spoiled = spoiled
-        self._expiry = asyncio.get_running_loop().call_later(seconds, self._spoil)
+        self._expiry = asyncio.get_running_loop().call_later(seconds, self._spoil, spoiled)
         return True
 
     def wake(self) -> None:
@@ -207,7 +207,7 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def data_received(self, data: bytes) -> None:
         """Keep it; on an idle connection it belongs to nobody."""
         if self._spoiled is not None:
-            self._spoil()
+            self._spoil(self._spoiled)
             return
         self._unread += data
         if len(self._unread) > READ_AHEAD:
@@ -256,15 +256,14 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def _end(self) -> None:
         self._ended = True
         if self._spoiled is not None:
-            self._spoil()
+            self._spoil(self._spoiled)
         self._changed()
 
-    def _spoil(self) -> None:
-        spoiled, self._spoiled = self._spoiled, None
+    def _spoil(self, spoiled: Callable[[], None]) -> None:
+        self._spoiled = None
         self._why = ConnectionResetError("the idle connection was closed")
         self.abort()
-        if spoiled is not None:
-            spoiled()
+        spoiled()
 
     async def _change(self, seconds: float | None, late: type[Exception]) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

@@ -169,7 +169,7 @@ class ConnectionStack:
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
         fresh = bool(request.extensions.get(FRESH)) or not self._idle
-        connection = self._open(request.url.origin) if fresh else self._pop()
+        connection = self._open(request.url.origin) if fresh else self._idle.pop()
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
@@ -209,11 +209,6 @@ class ConnectionStack:
         from clicksend_reseller._http.single_connection import SingleConnection  # noqa: PLC0415
 
         return SingleConnection(origin, proxy=self._proxy, ssl_context=context)
-
-    def _pop(self) -> SingleConnection:
-        connection = self._idle.pop()
-        connection.wake()
-        return connection
 
     def _forget(self, connection: SingleConnection) -> None:
         """Drop a connection that closed itself; it may have been taken in that moment."""

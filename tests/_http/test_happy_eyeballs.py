@@ -68,6 +68,39 @@ async def test_an_address_that_says_nothing_is_not_waited_for(resolve_to, monkey
 
 
 @pytest.mark.asyncio
+async def test_a_slow_address_is_waited_for_when_no_other_is_left(resolve_to, monkeypatch):
+    """The one that refused meanwhile is not the last word."""
+    monkeypatch.setattr(happy_eyeballs, "DELAY", 0)
+    slow = asyncio.Event()
+    connected = happy_eyeballs._connected
+
+    async def slowly(which, local_address):
+        if which == address(server.port):
+            await slow.wait()
+        return await connected(which, local_address)
+
+    monkeypatch.setattr(happy_eyeballs, "_connected", slowly)
+    async with FaultServer() as server, FaultServer.striking("nobody_listens") as down:
+        resolve_to(server.port, down.port)
+        connecting = asyncio.ensure_future(happy_eyeballs.connect("twofold.test", 1))
+        await asyncio.sleep(0.05)
+        slow.set()
+        with await connecting as sock:
+            assert server.port == sock.getpeername()[1]
+
+
+@pytest.mark.asyncio
+async def test_a_connect_that_lost_by_a_moment_is_closed():
+    """It had won too when it was ended."""
+    async with FaultServer() as server:
+        winner = asyncio.ensure_future(happy_eyeballs.connect("127.0.0.1", server.port))
+        sock = await winner
+        happy_eyeballs._abandon(winner)
+        await asyncio.sleep(0)
+        assert -1 == sock.fileno()
+
+
+@pytest.mark.asyncio
 async def test_of_two_that_answer_at_once_one_is_closed(resolve_to, monkeypatch):
     """Nobody else would."""
     monkeypatch.setattr(happy_eyeballs, "DELAY", 0)

@@ -16,6 +16,7 @@ from bench import (
     imports,
     journaled,
     memory,
+    peer_clients,
     peer_official,
     peer_openapi,
     pinning,
@@ -62,6 +63,7 @@ def _questions(
         "imports": lambda: imports.figures(effort, wanted.official),
         "memory": lambda: memory.figures(effort),
         "journaled": lambda: journaled.figures(effort),
+        "clients": lambda: peer_clients.figures(address, effort),
         "official": lambda: peer_official.figures(address, effort, wanted.official),
         "openapi": lambda: peer_openapi.figures(address, effort, wanted.openapi),
     }

@@ -55,7 +55,7 @@ async def _beside_httpx(server: Address, effort: Effort) -> list[Figure]:
             against=HTTPX,
             target=target,
         )
-        for tasks, at_once, target in (("one at a time", 1, 0.65), ("50 at once", 50, 0.25))
+        for tasks, at_once, target in (("one at a time", 1, 0.46), ("50 at once", 50, 0.21))
     ]
 
 

@@ -104,6 +104,18 @@ def seconds(name: str, value: float) -> float:
     return float(value)
 
 
+def call_deadline(value: float | None) -> float | None:
+    """Check the deadline of one call; None is the client's.
+
+    Raises:
+        ValueError: it is not a positive number of seconds.
+    """
+    try:
+        return None if value is None else seconds("deadline", value)
+    except ConfigurationError as exc:  # the client is set up well
+        raise ValueError(exc.message) from None
+
+
 def count(name: str, value: int) -> int:
     """Check a number of things.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,7 +50,9 @@ class AsyncResellerClient:
         api_key: else CLICKSEND_API_KEY.
         base_url: else CLICKSEND_BASE_URL, else the live API; http for loopback hosts only.
         timeout: seconds for one attempt, from its first byte to its last.
-        deadline: seconds for a whole call: queueing, attempts, waits.
+        deadline: seconds for a whole call: queueing, attempts, waits. Every method takes one of
+            its own. Never wrap a transfer in `asyncio.timeout`: it ends in a bare TimeoutError,
+            which does not say whether credit was moved.
         retry: how patiently to repeat what may be repeated.
         max_concurrency: exchanges at once; further calls queue.
         limiter: any async context manager that can be entered again; entered once for each
@@ -138,24 +141,33 @@ class AsyncResellerClient:
 
     # --- accounts
 
-    async def list_accounts(self, *, page: int = 1, limit: int = 100) -> AccountPage:
+    async def list_accounts(
+        self, *, page: int = 1, limit: int = 100, deadline: float | None = None
+    ) -> AccountPage:
         """List one page of the client accounts.
 
         Args:
             page: counted from 1.
             limit: accounts on a page; the server may give fewer, see `per_page` (D).
+            deadline: seconds for this call; None is the client's.
 
         Returns:
             The page as the server gave it; an empty list has `last_page` 0 (L).
 
         Raises:
             ResellerError: see the class; a list changes nothing, whatever its outcome.
-            ValueError: page or limit is less than 1.
+            ValueError: page or limit is less than 1, or the deadline is not more than 0.
         """
-        return await self._calls.perform(operations.list_accounts(page=page, limit=limit))
+        operation = operations.list_accounts(page=page, limit=limit)
+        return await self._calls.perform(operation, deadline=deadline)
 
     def iter_accounts(
-        self, *, limit: int = 100, start_page: int = 1, prefetch: int = 0
+        self,
+        *,
+        limit: int = 100,
+        start_page: int = 1,
+        prefetch: int = 0,
+        deadline: float | None = None,
     ) -> AccountIterator:
         """Walk over all client accounts, each once, in the server's order.
 
@@ -163,6 +175,7 @@ class AsyncResellerClient:
             limit: accounts on a page.
             start_page: where to begin, to go on with a walk that was broken off.
             prefetch: pages fetched ahead of the one being read; 0 is one after the other.
+            deadline: seconds for each page; None is the client's.
 
         Returns:
             `async for account in …`, or `.pages()`; `.report` says how it went.
@@ -173,29 +186,40 @@ class AsyncResellerClient:
             ValueError: a number is out of range.
         """
         return AccountIterator(
-            self._fetch_page, limit=limit, start_page=start_page, prefetch=prefetch
+            partial(self._fetch_page, _settings.call_deadline(deadline)),
+            limit=limit,
+            start_page=start_page,
+            prefetch=prefetch,
         )
 
-    async def get_account(self, client_user_id: int, *, fresh: bool = False) -> Account:
+    async def get_account(
+        self, client_user_id: int, *, fresh: bool = False, deadline: float | None = None
+    ) -> Account:
         """Get a client account.
 
         Args:
             client_user_id: the account's `user_id`: the wire's two names for one number.
             fresh: read on a connection that has not been used before, so that no late answer to
                 an earlier call can be taken for this one: for a balance that decides something.
+            deadline: seconds for this call; None is the client's.
 
         Raises:
             NotFoundError: no such client, or no reseller access.
             ResellerError: see the class; a read changes nothing, whatever its outcome.
-            ValueError: the id is not from 1 to 2**31 - 1.
+            ValueError: the id is not from 1 to 2**31 - 1, or the deadline is not more than 0.
         """
-        return await self._calls.perform(operations.get_account(client_user_id, fresh=fresh))
+        operation = operations.get_account(client_user_id, fresh=fresh)
+        return await self._calls.perform(operation, deadline=deadline)
 
-    async def create_account(self, fields: AccountFields) -> Account:
+    async def create_account(
+        self, fields: AccountFields, *, deadline: float | None = None
+    ) -> Account:
         """Create a client account.
 
         Args:
             fields: all eight are required.
+            deadline: seconds for this call; None is the client's. One that passes frees the
+                caller; a request that has left goes on to the end of its own `timeout`.
 
         Raises:
             AlreadyExistsError: the user name is taken.
@@ -204,9 +228,12 @@ class AsyncResellerClient:
                 before trying again.
             ResellerError: see the class and `outcome`.
         """
-        return await self._calls.perform(operations.create_account(fields))
+        operation = operations.create_account(fields)
+        return await self._calls.perform(operation, deadline=deadline)
 
-    async def update_account(self, client_user_id: int, fields: AccountFields) -> Account:
+    async def update_account(
+        self, client_user_id: int, fields: AccountFields, *, deadline: float | None = None
+    ) -> Account:
         """Replace a client account's fields. Every update sets the client's password again.
 
         It is repeated after a lost answer, since twice means the same as once; a delayed first
@@ -215,12 +242,14 @@ class AsyncResellerClient:
         Args:
             client_user_id: the account's `user_id`.
             fields: all eight; `AccountFields.from_account` takes them from an account.
+            deadline: seconds for this call; None is the client's.
 
         Raises:
             OutcomeUnknownError: it may have been applied: read the account to see.
             ResellerError: see the class and `outcome`.
         """
-        return await self._calls.perform(operations.update_account(client_user_id, fields))
+        operation = operations.update_account(client_user_id, fields)
+        return await self._calls.perform(operation, deadline=deadline)
 
     # --- credit
 
@@ -232,8 +261,12 @@ class AsyncResellerClient:
         *,
         idempotency_key: str | None = None,
         allow_negative: bool = False,
+        deadline: float | None = None,
     ) -> TransferReceipt:
         """Move credit from the reseller to a client. It is sent at most once.
+
+        Limit its time with `deadline`, never with `asyncio.timeout` or `asyncio.wait_for`: they
+        end in a bare TimeoutError, which does not say whether the credit was moved.
 
         Args:
             client_user_id: the account's `user_id`.
@@ -243,6 +276,9 @@ class AsyncResellerClient:
             idempotency_key: your own name for this transfer, such as an invoice number; needs a
                 journal, since the API itself knows no such key (D).
             allow_negative: let a negative amount take credit back from the client (G).
+            deadline: seconds for this call; None is the client's. One that passes frees the
+                caller, with an error that says whether the transfer had left; one that had goes
+                on to the end of its own `timeout`, so that log and journal learn its fate.
 
         Returns:
             A receipt; its `account` is the client afterwards, None if that could not be read.
@@ -255,20 +291,23 @@ class AsyncResellerClient:
             JournalError: the journal forbids it or failed; nothing was sent.
             ResellerError: see the class and `outcome`.
             ConfigurationError: a key was given, and there is no journal.
-            ValueError: amount or currency make no sense.
+            ValueError: amount, currency or deadline make no sense.
         """
         operation = operations.transfer_credit(
             client_user_id, amount, currency, allow_negative=allow_negative
         )
-        return await self._calls.transfer(operation, idempotency_key)
+        return await self._calls.transfer(operation, idempotency_key, deadline=deadline)
 
-    async def get_own_account(self) -> Account:
+    async def get_own_account(self, *, deadline: float | None = None) -> Account:
         """Get the reseller's own account; its `balance` is the credit that can be moved.
+
+        Args:
+            deadline: seconds for this call; None is the client's.
 
         Raises:
             ResellerError: see the class; a read changes nothing, whatever its outcome.
         """
-        return await self._calls.perform(operations.get_own_account())
+        return await self._calls.perform(operations.get_own_account(), deadline=deadline)
 
     # --- the client itself
 
@@ -312,5 +351,5 @@ class AsyncResellerClient:
             return "AsyncResellerClient()"
         return f"AsyncResellerClient(username={self._username!r}, base_url={self._base_url!r})"
 
-    async def _fetch_page(self, page: int, limit: int) -> AccountPage:
-        return await self.list_accounts(page=page, limit=limit)
+    async def _fetch_page(self, deadline: float | None, page: int, limit: int) -> AccountPage:
+        return await self.list_accounts(page=page, limit=limit, deadline=deadline)

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
+from clicksend_reseller import _settings
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.events import EventEmitter, note_on
@@ -72,11 +73,18 @@ class Executor:
         """What the last answer with rate headers said."""
         return self._attempts.rate_limit
 
-    async def perform(self, operation: Operation[T], guard: TransferGuard | None = None) -> T:
+    async def perform(
+        self,
+        operation: Operation[T],
+        guard: TransferGuard | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> T:
         """Make one call; raise our errors only, and let a cancellation through."""
+        seconds = _settings.call_deadline(deadline) or self._deadline
         self.check_state()
         now = self._now()
-        call = CallState(operation=operation, guard=guard, began=now, ends_at=now + self._deadline)
+        call = CallState(operation=operation, guard=guard, began=now, ends_at=now + seconds)
         self._events.started(call)
         try:
             result = await self._within_deadline(call)
@@ -89,7 +97,11 @@ class Executor:
         return result
 
     async def transfer(
-        self, operation: Operation[TransferReceipt], idempotency_key: str | None
+        self,
+        operation: Operation[TransferReceipt],
+        idempotency_key: str | None,
+        *,
+        deadline: float | None,
     ) -> TransferReceipt:
         """Make a transfer, through the journal if there is one.
 
@@ -99,12 +111,12 @@ class Executor:
         if self._journal is not None:
             transfer = operation.body or {}
             guard = open_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
-            return await self.perform(operation, guard)
+            return await self.perform(operation, guard, deadline=deadline)
         if idempotency_key is not None:
             raise ConfigurationError(
                 "an idempotency_key needs a journal: the API knows no such key and would ignore it"
             )
-        return await self.perform(operation)
+        return await self.perform(operation, deadline=deadline)
 
     def check_state(self) -> None:
         """Bind to the running loop at first use.
@@ -208,7 +220,7 @@ class Executor:
     # --- ends without a result
 
     def _too_late(self, call: CallState[Any]) -> APITimeoutError:
-        fact = f"the deadline of {self._deadline:g} s passed"
+        fact = f"the deadline of {call.ends_at - call.began:g} s passed"
         return APITimeoutError(fact, outcome=call.outcome_if_cut)
 
     async def _withdraw(self, call: CallState[Any]) -> None:

@@ -10,13 +10,31 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import make_dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from clicksend_reseller import AsyncResellerClient, Outcome, ResellerError, errors
+import attrs
+
+from clicksend_reseller import (
+    Account,
+    AccountFields,
+    AccountPage,
+    AsyncResellerClient,
+    Currency,
+    Outcome,
+    RateLimit,
+    ResellerError,
+    Subaccount,
+    Transfer,
+    TransferReceipt,
+    errors,
+    to_dict,
+)
 
 try:
     from fastapi import Depends, FastAPI, Request
+    from fastapi.encoders import ENCODERS_BY_TYPE
     from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
 except ModuleNotFoundError as _exc:
@@ -54,6 +72,26 @@ _DETAILS = {
     Outcome.UNKNOWN: "It may have been applied. Do not send it again before you have checked.",
     Outcome.APPLIED: "It was applied. Do not send it again.",
 }
+
+# What an endpoint without a return annotation gives, FastAPI turns into JSON by its own table.
+for _model in (Account, AccountPage, Currency, RateLimit, Subaccount, TransferReceipt):
+    ENCODERS_BY_TYPE[_model] = to_dict
+
+
+def _take_from_the_body(model: type[Any]) -> None:
+    """Let an argument of this class be the request's body, though it is not marked as one.
+
+    FastAPI looks there for pydantic models, mappings and dataclasses; for any other class it
+    looks in the query, where no password belongs. So the class passes for a dataclass, of the
+    fields that may be shown.
+    """
+    shown = [field.name for field in attrs.fields(model) if field.name != "password"]
+    mark = "__dataclass_fields__"
+    setattr(model, mark, getattr(make_dataclass(model.__name__, shown), mark))
+
+
+_take_from_the_body(AccountFields)
+_take_from_the_body(Transfer)
 
 
 def reseller_lifespan(

@@ -16,6 +16,8 @@ from typing import Any, Literal, Self, TypedDict, Unpack, final
 
 import attrs
 
+from clicksend_reseller._model import Counted, Model
+
 __all__ = [
     "Account",
     "AccountFields",
@@ -122,8 +124,9 @@ def to_secret(value: str | Secret) -> Secret:
     return secret
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)  # the hooks' twin needs the bare layout
-class Currency:
+# The hooks' twin needs the bare layout.
+@attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
+class Currency(Model):
     """A currency as ClickSend shows it.
 
     Attributes:
@@ -146,8 +149,9 @@ class Currency:
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)  # the hooks' twin needs the bare layout
-class Subaccount:
+# The hooks' twin needs the bare layout.
+@attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
+class Subaccount(Model):
     """The first subaccount of a client, with the client's full credentials in every answer (D).
 
     Attributes:
@@ -185,8 +189,9 @@ class Subaccount:
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)  # the hooks' twin needs the bare layout
-class Account:
+# The hooks' twin needs the bare layout.
+@attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
+class Account(Model):
     """A client account, or the reseller's own.
 
     A field that could not be read is None, and what came for it is in `extra`.
@@ -251,8 +256,8 @@ class AccountChanges(TypedDict, total=False):
     country: str
 
 
-@attrs.frozen(kw_only=True)
-class AccountFields:
+@attrs.frozen(kw_only=True, repr=False)
+class AccountFields(Model):
     """Every update sets the client's password again: the API knows no partial update (D).
 
     The eight fields of create and update, all required.
@@ -298,8 +303,8 @@ class AccountFields:
         return cls(password=password, **values)
 
 
-@attrs.frozen(kw_only=True)
-class AccountPage:
+@attrs.frozen(kw_only=True, repr=False)
+class AccountPage(Model):
     """One page of the account list; iterate over it to get the accounts.
 
     Attributes:
@@ -321,9 +326,14 @@ class AccountPage:
     def __len__(self) -> int:
         return len(self.accounts)
 
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """Count the accounts; a person looks at one of them."""
+        yield "accounts", Counted(len(self.accounts))
+        yield from ((name, value) for name, value in super().__rich_repr__() if name != "accounts")
 
-@attrs.frozen(kw_only=True)
-class Transfer:
+
+@attrs.frozen(kw_only=True, repr=False)
+class Transfer(Model):
     """A transfer that somebody wants made once.
 
     Attributes:
@@ -339,8 +349,8 @@ class Transfer:
     currency: str
 
 
-@attrs.frozen(kw_only=True)
-class TransferReceipt:
+@attrs.frozen(kw_only=True, repr=False)
+class TransferReceipt(Model):
     """Credit was moved.
 
     Attributes:
@@ -368,8 +378,8 @@ class TransferReceipt:
         return self.account.balance
 
 
-@attrs.frozen(kw_only=True)
-class RateLimit:
+@attrs.frozen(kw_only=True, repr=False)
+class RateLimit(Model):
     """What the last answer's headers said of the limit (L).
 
     Attributes:

@@ -1,10 +1,12 @@
 import copy
+import io
 import pickle
 from decimal import Decimal
 from typing import Any
 
 import attrs
 import pytest
+from rich.console import Console
 
 from clicksend_reseller.models import (
     MASK,
@@ -187,6 +189,47 @@ def test_no_print_of_an_account_shows_the_clients_api_key():
     shown = (repr(holder), str(attrs.asdict(holder)), str(attrs.astuple(holder)))
     assert all(CANARY not in text and MASK in text for text in shown)
     assert CANARY.encode() not in pickle.dumps(holder)
+
+
+def test_a_printed_account_shows_what_is_required_and_what_is_set():
+    """A person reads it in a terminal: 30 fields, most of them None, are no help."""
+    assert (
+        "Account(user_id=1, username='ann', balance=Decimal('0'), active=True, banned=False)"
+    ) == repr(attrs.evolve(account(), user_id=1, username="ann", balance=Decimal(0)))
+    more = account(auto_recharge=False, extra={"on_trial": 0}, user_email="ann@acme.test")
+    assert repr(more).endswith(
+        ", user_email='ann@acme.test', auto_recharge=False, extra={'on_trial': 0})"
+    )
+
+
+def test_a_printed_page_counts_its_accounts():
+    """A hundred accounts on one line are no help either."""
+    page = AccountPage(accounts=(account(), account()), total=7, last_page=0)
+    assert "AccountPage(accounts=<2 accounts>, total=7, last_page=0)" == repr(page)
+    assert "AccountPage(accounts=<1 account>)" == repr(AccountPage(accounts=(account(),)))
+
+
+def test_a_printed_receipt_shows_what_was_moved():
+    """And whether a journal answered."""
+    receipt = TransferReceipt(client_user_id=1, amount=5, currency="AUD")
+    assert "TransferReceipt(client_user_id=1, amount=5, currency='AUD')" == repr(receipt)
+    replayed = attrs.evolve(receipt, idempotency_key="k", replayed=True)
+    assert repr(replayed).endswith("currency='AUD', idempotency_key='k', replayed=True)")
+
+
+def test_rich_prints_the_same_and_no_secret():
+    """On several lines where one is not enough."""
+    console = Console(width=60, file=io.StringIO(), record=True)
+    console.print(account(subaccount=Subaccount(subaccount_id=7, api_key=Secret(CANARY))))
+    text = console.export_text()
+    assert "subaccount_id=7" in text
+    assert "user_email" not in text
+    assert CANARY not in text
+
+
+def test_a_half_made_model_can_be_printed():
+    """A traceback with locals shows it so."""
+    assert "Account()" == repr(Account.__new__(Account))
 
 
 def test_account_survives_a_pickle_but_for_its_secret():

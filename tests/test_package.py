@@ -106,7 +106,11 @@ def test_importing_the_package_loads_no_library_and_no_room():
 
 @pytest.mark.parametrize(
     ("name", "rooms"),
-    [("Outcome", {"models"}), ("ServerError", {"errors", "models"}), ("__version__", {"_version"})],
+    [
+        ("Outcome", {"models", "_model"}),
+        ("ServerError", {"errors", "models", "_model"}),
+        ("__version__", {"_version"}),
+    ],
 )
 def test_a_name_loads_its_own_room_only(name, rooms):
     """Who handles errors in a worker needs no HTTP library there."""

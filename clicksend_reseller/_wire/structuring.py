@@ -360,4 +360,4 @@ def _plain_type(hint: Any) -> type:
 @cache
 def _twin(cls: type) -> type:
     """Make a class of the same layout that is not frozen."""
-    return type(cls.__name__, (), {"__slots__": cls.__dict__["__slots__"]})
+    return type(cls.__name__, cls.__bases__, {"__slots__": cls.__dict__["__slots__"]})

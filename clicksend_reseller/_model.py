@@ -1,0 +1,51 @@
+"""What the models have in common: how they are printed, and what pydantic gets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, cast
+
+import attrs
+
+
+class Model:
+    """The part of a model that is no data.
+
+    It has no slots, so that the layout of a model is that of its fields.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """Give the fields worth reading: the required ones, and what is set of the others."""
+        for field in attrs.fields(cast("Any", type(self))):
+            value = getattr(self, field.name, attrs.NOTHING)  # half made: a traceback shows it so
+            if value is attrs.NOTHING:
+                continue
+            if field.default is attrs.NOTHING or value not in ({}, field.default):
+                yield field.name, value
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Give pydantic its schema; only pydantic calls this, so only then it is imported."""
+        # By name: the core does not depend on pydantic, and models know nothing of JSON.
+        return import_module("clicksend_reseller._pydantic").schema_of(cls, handler)
+
+
+@attrs.frozen(repr=False)
+class Counted:
+    """Stands in a print for models too many to print.
+
+    Args:
+        number: how many they are.
+    """
+
+    number: int
+
+    def __repr__(self) -> str:
+        return f"<{self.number} account{'' if self.number == 1 else 's'}>"

@@ -31,7 +31,7 @@ from clicksend_reseller._wire.operations import MAX_INT
 from clicksend_reseller.models import MASK, AccountFields, Secret, Transfer, to_secret
 
 
-def schema_of(cls: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+def schema_of(cls: type, handler: GetCoreSchemaHandler) -> CoreSchema:
     """Make the schema of a model.
 
     Args:

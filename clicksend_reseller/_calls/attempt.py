@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.journaling import SETTLE_SECONDS
-from clicksend_reseller._calls.state import CallState, fate
+from clicksend_reseller._calls.state import CallState, fate, fated
 from clicksend_reseller._calls.tasks import BackgroundTasks, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.body import OneShotBody
@@ -90,7 +90,9 @@ class Attempts:
             _stop_unless_left(task, call)
         await self._tasks.wait(self._timeout + SETTLE_SECONDS)
         for task, call in self._tasks.under_way():
-            _logger.error("%s was cut off by aclose(): its outcome is unknown", call)
+            _logger.error(
+                "%s was cut off by aclose(): its outcome is unknown", str(call), extra=call.fields()
+            )
             task.cancel()
         await self._tasks.wait(1.0)
 
@@ -217,7 +219,9 @@ def _not_taken(body: OneShotBody) -> Exception:
 
 def _log_fate(task: asyncio.Task[Any], call: CallState[Any]) -> None:
     if call.left_behind and call.has_left:
-        _logger.warning("%s, whose caller had gone, ended: %s", call, fate(task, call))
+        words = fate(task, call)
+        extra = call.fields(status_code=call.status, outcome=fated(task, call))
+        _logger.warning("%s, whose caller had gone, ended: %s", str(call), words, extra=extra)
 
 
 async def _after(steps: list[asyncio.Task[Any]], last: Coroutine[Any, Any, None]) -> None:

@@ -12,8 +12,9 @@ from clicksend_reseller.models import CallEvent, Outcome
 
 Observer = Callable[[CallEvent], None]
 
+# Its lines are given the words for a call, never the call: who keeps the arguments of a record, as
+# Sentry does, would keep the account that came.
 _logger = logging.getLogger("clicksend_reseller")
-
 
 # On a cancelled write: what is noted for its caller, and what is logged.
 _WHEN_CANCELLED = {
@@ -43,12 +44,14 @@ class EventEmitter:
         self._tell(call, "started")
 
     def attempted(self, call: CallState[Any], outcome: Outcome | None, seconds: float) -> None:
+        log_attempt(call, outcome, seconds)
         self._tell(call, "attempt", outcome=outcome, seconds=seconds)
 
     def waits(self, call: CallState[Any], error: BaseException, seconds: float) -> None:
-        name, attempts = call.operation.name, call.attempts
         text = "%s: attempt %d failed, another follows in %.2f s: %s"
-        _logger.info(text, name, attempts, seconds, error)
+        _logger.info(
+            text, str(call), call.attempts, seconds, error, extra=call.fields(seconds=seconds)
+        )
         self._tell(call, "waiting", seconds=seconds)
 
     def finished(self, call: CallState[Any], outcome: Outcome | None) -> None:
@@ -78,7 +81,17 @@ class EventEmitter:
         try:
             self._observer(event)
         except Exception:
-            _logger.exception("the observer failed at %s", kind)
+            _logger.exception("%s: the observer failed at %s", str(call), kind, extra=call.fields())
+
+
+def log_attempt(call: CallState[Any], outcome: Outcome | None, seconds: float) -> None:
+    """Say how one attempt ended; a read that succeeded has no outcome."""
+    if _logger.isEnabledFor(logging.DEBUG):
+        _logger.debug(
+            "%s: attempt %d ended after %.3f s: status %s, %s",
+            *(str(call), call.attempts, seconds, call.status, outcome or "read"),
+            extra=call.fields(status_code=call.status, outcome=outcome, seconds=seconds),
+        )
 
 
 def note_on(cancelled: asyncio.CancelledError, call: CallState[Any], outcome: Outcome) -> None:
@@ -86,4 +99,4 @@ def note_on(cancelled: asyncio.CancelledError, call: CallState[Any], outcome: Ou
     note, log = _WHEN_CANCELLED[outcome]
     cancelled.add_note(f"{call}: {note}")
     if log:
-        _logger.warning("%s %s", call, log)
+        _logger.warning("%s %s", str(call), log, extra=call.fields(outcome=outcome))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from clicksend_reseller import _settings
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.closing import Closing
-from clicksend_reseller._calls.events import EventEmitter, note_on
+from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
 from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
@@ -213,6 +213,10 @@ class Executor:
             call.fail_attempt(error)
             if call.attempts > before:
                 self._events.attempted(call, error.outcome, self._now() - began)
+            raise
+        except asyncio.CancelledError:
+            if call.attempts > before:
+                log_attempt(call, call.outcome_if_cut, self._now() - began)
             raise
         self._events.attempted(call, call.outcome_of_success, self._now() - began)
         return result

@@ -322,9 +322,9 @@ class TransferGuard:
     async def _settle(self, state: TransferState, **details: Unpack[_Details]) -> None:
         if not await self._settle_if_open(state, **details):
             _logger.error(
-                "the transfer with key %r ended as %r, but its round was settled before",
-                self.key,
-                state.value,
+                "the transfer of %s with key %r ended as %r, but its round was settled before",
+                *self._ended(state),
+                extra=self._fields(state),
             )
 
     async def _settle_if_open(self, state: TransferState, **details: Unpack[_Details]) -> bool:
@@ -333,11 +333,20 @@ class TransferGuard:
             return await shielded(run_within(SETTLE_SECONDS, self._write_down(state, details)))
         except Exception:
             _logger.exception(
-                "the transfer with key %r ended as %r, but the journal could not record it",
-                self.key,
-                state.value,
+                "the transfer of %s with key %r ended as %r, but the journal could not record it",
+                *self._ended(state),
+                extra=self._fields(state),
             )
             return True
+
+    def _ended(self, state: TransferState) -> tuple[str, str, str]:
+        moved = self._transfer
+        words = _words(moved.client_user_id, moved.amount, moved.currency)
+        return words, self.key, state.value
+
+    def _fields(self, state: TransferState) -> dict[str, object]:
+        fields = {**attrs.asdict(self._transfer), "operation": "transfer_credit", "state": state}
+        return {f"clicksend_{name}": value for name, value in fields.items()}
 
     async def _write_down(self, state: TransferState, details: _Details) -> bool:
         return await self._journal.settle(self.key, self._round, self._attempt, state, **details)

@@ -62,8 +62,22 @@ class CallState(Generic[T]):
     left_behind: bool = False
 
     def __str__(self) -> str:
-        key = f" (idempotency key {self.guard.key!r})" if self.guard else ""
-        return f"{self.operation.name}{key}"
+        if self.operation.returns is not TransferReceipt:
+            return self.operation.name
+        moved = cast("dict[str, Any]", self.operation.body)
+        # Two transfers of the same values are told apart by the key, else by the call.
+        which = f"idempotency key {self.guard.key!r}" if self.guard else f"call {self.id}"
+        words = "{amount} {currency} to client {client_user_id}".format_map(moved)
+        return f"{self.operation.name} of {words} ({which})"
+
+    def fields(self, **more: object) -> dict[str, object]:
+        """Give what a log record of this call has in `extra`: ids and amounts, no other value."""
+        fields = {"operation": self.operation.name, "call_id": self.id, "attempt": self.attempts}
+        if self.operation.returns is TransferReceipt:
+            fields |= cast("dict[str, Any]", self.operation.body)
+            fields["idempotency_key"] = self.guard.key if self.guard else None
+        plain = {k: v.value if isinstance(v, Outcome) else v for k, v in (fields | more).items()}
+        return {f"clicksend_{name}": value for name, value in plain.items()}
 
     @property
     def has_left(self) -> bool:
@@ -175,6 +189,14 @@ class CallState(Generic[T]):
         transfer = cast("dict[str, Any]", self.operation.body)
         key = self.guard.key if self.guard else None
         return TransferOutcomeUnknownError(fact, **transfer, idempotency_key=key)
+
+
+def fated(task: asyncio.Task[Any], call: CallState[Any]) -> Outcome:
+    """Say what is known of an attempt whose caller had gone."""
+    if call.result is not None:
+        return Outcome.APPLIED
+    error = None if task.cancelled() else task.exception()
+    return error.outcome if isinstance(error, ResellerError) else Outcome.UNKNOWN
 
 
 def fate(task: asyncio.Task[Any], call: CallState[Any]) -> str:

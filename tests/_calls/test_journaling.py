@@ -37,6 +37,9 @@ REALM = "http://localhost:8730/v3 as sandbox"
 INTENDED, SENT, CONFIRMED = TransferState.INTENDED, TransferState.SENT, TransferState.CONFIRMED
 REJECTED, UNKNOWN, REFUTED = TransferState.REJECTED, TransferState.UNKNOWN, TransferState.REFUTED
 
+# How a log line or a note names the transfer of these tests.
+PAID = "transfer_credit of 5 AUD to client 1001"
+
 
 def entry(state=INTENDED, **changes):
     """Make a round that is on record: 5 AUD to client 1001 under the key k1."""
@@ -402,7 +405,8 @@ async def test_a_claim_in_doubt_that_cannot_be_taken_back_stays_sent(sandbox, ca
 
 
 def _not_recorded(key, state):
-    text = f"the transfer with key {key!r} ended as {state!r}, but the journal could not record it"
+    name = f"the transfer of 5 AUD to client 1001 with key {key!r}"
+    text = f"{name} ended as {state!r}, but the journal could not record it"
     return ("clicksend_reseller", logging.ERROR, text)
 
 
@@ -551,7 +555,7 @@ async def test_a_write_cut_by_aclose_is_settled_as_unknown(sandbox, monkeypatch,
     with pytest.raises(TransferOutcomeUnknownError):
         await call
     assert (UNKNOWN, "cut off") == (journal.only.state, journal.only.response_msg)
-    assert "transfer_credit (idempotency key 'k1') was cut off" in caplog.text
+    assert f"{PAID} (idempotency key 'k1') was cut off" in caplog.text
 
 
 # -- after the money has moved
@@ -632,7 +636,8 @@ async def test_the_receipt_is_given_though_its_round_was_settled_by_another(sand
         given = await pay(client)
     assert receipt() == attrs.evolve(given, account=None)
     assert REFUTED is journal.only.state
-    text = "the transfer with key 'k1' ended as 'confirmed', but its round was settled before"
+    name = "the transfer of 5 AUD to client 1001 with key 'k1'"
+    text = f"{name} ended as 'confirmed', but its round was settled before"
     assert [("clicksend_reseller", logging.ERROR, text)] == caplog.record_tuples
 
 
@@ -728,7 +733,7 @@ async def test_a_cancelled_step_before_the_money_runs_whole(
         assert step in journal.ended
     name = journal.only.key
     assert [
-        f"transfer_credit (idempotency key {name!r}): cancelled, and nothing was sent"
+        f"{PAID} (idempotency key {name!r}): cancelled, and nothing was sent"
     ] == raised.value.__notes__
     expected = {
         ("intend", "k1"): (INTENDED, None),
@@ -760,13 +765,13 @@ async def test_a_cancelled_transfer_that_had_left_is_settled_with_its_fate(
         assert SENT is journal.only.state
     name = journal.only.key
     said = (
-        f"transfer_credit (idempotency key {name!r}): cancelled after it had left, so it may have "
+        f"{PAID} (idempotency key {name!r}): cancelled after it had left, so it may have "
         "been applied; do not repeat it before you have checked"
     )
     assert [said] == raised.value.__notes__
     assert ([5], CONFIRMED) == (sandbox.transfers_to(1001), journal.only.state)
     assert (
-        f"transfer_credit (idempotency key {name!r}), whose caller had gone, ended: applied"
+        f"{PAID} (idempotency key {name!r}), whose caller had gone, ended: applied"
     ) == caplog.messages[-1]
     del raised, call
     await nobody_complains(complaints)
@@ -785,7 +790,7 @@ async def test_a_cancelled_settling_runs_whole(sandbox, complaints, listening):
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as raised:
             await call
-        assert raised.value.__notes__[0].startswith("transfer_credit (idempotency key 'k1'): ")
+        assert raised.value.__notes__[0].startswith(f"{PAID} (idempotency key 'k1'): ")
         assert SENT is journal.only.state
         gate.set()
     assert (CONFIRMED, [5]) == (journal.only.state, sandbox.transfers_to(1001))
@@ -1029,11 +1034,11 @@ async def test_a_cancellation_while_settling_says_that_it_was_applied(sandbox, c
             await call
         gate.set()
     assert [
-        "transfer_credit (idempotency key 'k1'): cancelled, but it was applied: do not repeat it"
+        f"{PAID} (idempotency key 'k1'): cancelled, but it was applied: do not repeat it"
     ] == raised.value.__notes__
     assert [
-        "transfer_credit (idempotency key 'k1') was cancelled after it had been applied",
-        "transfer_credit (idempotency key 'k1'), whose caller had gone, ended: applied",
+        f"{PAID} (idempotency key 'k1') was cancelled after it had been applied",
+        f"{PAID} (idempotency key 'k1'), whose caller had gone, ended: applied",
     ] == caplog.messages
 
 
@@ -1108,7 +1113,7 @@ async def test_a_cancellation_while_withdrawing_says_what_is_known(sandbox):
         gate.set()
     key = journal.only.key
     assert [
-        f"transfer_credit (idempotency key {key!r}): cancelled, and nothing was sent"
+        f"{PAID} (idempotency key {key!r}): cancelled, and nothing was sent"
     ] == raised.value.__notes__
     assert ("finished", Outcome.NOT_SENT) == (events[-1].kind, events[-1].outcome)
     assert REFUTED is journal.only.state

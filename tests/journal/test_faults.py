@@ -187,7 +187,7 @@ async def test_a_decision_that_came_first_stands_and_the_answer_is_kept(opened, 
     late = "the answer came after the decision and says 'confirmed' (status_code 200)"
     assert f"not seen; {late}" == entry.note
     words = "was resolved as 'refuted' by 'ann', and its answer says 'confirmed'"
-    assert [f"the transfer with key 'k1' {words}"] == caplog.messages
+    assert [f"the transfer of 5 AUD to client 1 with key 'k1' {words}"] == caplog.messages
 
 
 @pytest.mark.asyncio

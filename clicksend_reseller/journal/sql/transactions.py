@@ -245,11 +245,17 @@ class Settlement:
 
     async def _keep(self, own: AsyncConnection, row: Row[Any]) -> None:
         _logger.error(
-            "the transfer with key %r was resolved as %r by %r, and its answer says %r",
-            row.key,
-            row.state,
-            row.by,
-            self._state.value,
+            "the transfer of %d %s to client %d with key %r was resolved as %r by %r, "
+            "and its answer says %r",
+            *(row.amount, row.currency, row.client_user_id),
+            *(row.key, row.state, row.by, self._state.value),
+            extra={
+                "clicksend_operation": "transfer_credit",
+                "clicksend_client_user_id": row.client_user_id,
+                "clicksend_amount": row.amount,
+                "clicksend_currency": row.currency,
+                "clicksend_idempotency_key": row.key,
+            },
         )
         said = ", ".join(f"{name} {value}" for name, value in self._answer.items() if value)
         words = f"the answer came after the decision and says {self._state.value!r} ({said})"

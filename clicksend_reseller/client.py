@@ -121,6 +121,7 @@ class AsyncResellerClient:
             base_url=self._base_url,
             username=credentials.username,
             api_key=credentials.api_key.get_secret_value(),
+            is_direct=transport is None and http_client is None and proxy is None,
         )
         throttle = Throttle(
             max_concurrency=_settings.count("max_concurrency", max_concurrency),
@@ -130,7 +131,7 @@ class AsyncResellerClient:
         )
         self._calls = Executor(
             Attempts(sender, throttle, closing, timeout=seconds, pause=retry.base_delay),
-            EventEmitter(observer),
+            EventEmitter(observer, self._base_url),
             closing,
             policy=retry,
             deadline=_settings.seconds("deadline", deadline),

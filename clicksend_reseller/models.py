@@ -403,6 +403,8 @@ class CallEvent:
         call_id: the same for all events of one call, unique in the process.
         kind: `started`; `attempt` when one has ended; `waiting` before the next; `finished`.
         operation: the name of the client's method.
+        host: of the base URL.
+        port: of the base URL.
         attempt: counted from 1; 0 before the first.
         status_code: of this attempt's answer, where there was one.
         outcome: of the attempt or of the call; None while open and for a read that succeeded.
@@ -412,6 +414,8 @@ class CallEvent:
     call_id: int
     kind: Literal["started", "attempt", "waiting", "finished"]
     operation: str
+    host: str = ""
+    port: int | None = None
     attempt: int = 0
     status_code: int | None = None
     outcome: Outcome | None = None

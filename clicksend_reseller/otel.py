@@ -86,7 +86,7 @@ class _Observer:
         span = self._tracer.start_span(
             f"clicksend.{event.operation}",
             kind=trace.SpanKind.CLIENT,
-            attributes={"http.request.method": method, "url.template": template},
+            attributes={"http.request.method": method, "url.template": template, **_server(event)},
         )
         # All events of a call come from the caller's task, so its context can be given back.
         token = context.attach(trace.set_span_in_context(span))
@@ -115,6 +115,11 @@ class _Observer:
         self._duration.record(event.seconds, {**labels, **outcome})
         if event.operation == "transfer_credit":
             self._transfers.add(1, outcome)
+
+
+def _server(event: CallEvent) -> dict[str, str | int]:
+    named = {"server.address": event.host, "server.port": event.port}
+    return {name: value for name, value in named.items() if value}
 
 
 def _said(event: CallEvent) -> dict[str, Any]:

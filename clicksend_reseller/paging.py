@@ -18,6 +18,7 @@ from typing import Literal, Self
 
 import attrs
 
+from clicksend_reseller._calls.tasks import running_loop
 from clicksend_reseller.models import Account, AccountPage
 
 __all__ = ["AccountIterator", "WalkReport"]
@@ -318,7 +319,7 @@ class _Fetches:
     def start(self, pages: Iterable[int]) -> None:
         for page in pages:
             if page not in self._tasks:
-                task = asyncio.create_task(_ask(self._fetch_page, page, self._limit))
+                task = running_loop().create_task(_ask(self._fetch_page, page, self._limit))
                 task.add_done_callback(_retrieve)
                 self._tasks[page] = task
 

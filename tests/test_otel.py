@@ -26,6 +26,7 @@ from clicksend_reseller import (
 from clicksend_reseller.sandbox import Sandbox
 from support.waiting import until
 
+SERVER = {"server.address": "localhost", "server.port": 8730}  # the sandbox's base URL
 AT_ONCE = RetryPolicy(base_delay=0.0)
 
 
@@ -98,6 +99,7 @@ async def test_a_429_and_then_a_success_is_one_span(telemetry):
         {
             "http.request.method": "GET",
             "url.template": "/reseller/accounts/{client_user_id}",
+            **SERVER,
             "http.request.resend_count": 1,
             "http.response.status_code": 200,
         },
@@ -157,6 +159,7 @@ async def test_a_lost_answer_is_an_error_of_unknown_outcome(telemetry):
     said = {
         "http.request.method": "PUT",
         "url.template": "/reseller/transfer-credit",
+        **SERVER,
         "http.request.resend_count": 0,
     }
     name, kind = "clicksend.transfer_credit", trace.SpanKind.CLIENT
@@ -190,6 +193,7 @@ async def test_a_cancelled_call_ends_its_span(telemetry):
         {
             "http.request.method": "PUT",
             "url.template": "/reseller/transfer-credit",
+            **SERVER,
             "http.request.resend_count": 0,
             "clicksend.outcome": "unknown",
             "error.type": "unknown",

@@ -28,7 +28,7 @@ from clicksend_reseller.errors import (
     RateLimitError,
     ResellerError,
 )
-from clicksend_reseller.models import RateLimit
+from clicksend_reseller.models import Outcome, RateLimit
 
 T = TypeVar("T")
 
@@ -59,6 +59,11 @@ class Attempts:
         self._timeout = timeout
         self._pause = pause
         self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_fate)
+
+    def advise(self, call: CallState[Any]) -> str:
+        """Say what may be wrong where the time of a call ran out before it could be sent."""
+        is_connecting = call.attempts > 0 and call.outcome_if_cut is Outcome.NOT_SENT
+        return self._sender.proxy_advice() if is_connecting else ""
 
     async def make(self, call: CallState[T]) -> T:
         """Make one attempt; raise the bare error of it."""

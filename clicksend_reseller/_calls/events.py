@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from clicksend_reseller._calls.state import CallState
 from clicksend_reseller.models import CallEvent, Outcome
@@ -35,10 +36,18 @@ _WHEN_CANCELLED = {
 
 
 class EventEmitter:
-    """Tells the observer, if there is one."""
+    """Tells the observer, if there is one.
 
-    def __init__(self, observer: Observer | None) -> None:
+    Args:
+        observer: called at each step.
+        base_url: whose host and port each event names.
+    """
+
+    def __init__(self, observer: Observer | None, base_url: str) -> None:
         self._observer = observer
+        parts = urlsplit(base_url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
 
     def started(self, call: CallState[Any]) -> None:
         self._tell(call, "started")
@@ -73,6 +82,8 @@ class EventEmitter:
             call_id=call.id,
             kind=kind,
             operation=call.operation.name,
+            host=self._host,
+            port=self._port,
             attempt=call.attempts,
             status_code=call.status,
             outcome=outcome,

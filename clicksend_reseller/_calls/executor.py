@@ -17,6 +17,7 @@ from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
 from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
+from clicksend_reseller._calls.tasks import running_loop
 from clicksend_reseller._calls.throttle import LimiterRaisedError
 from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller.errors import (
@@ -126,7 +127,7 @@ class Executor:
         """
         if self._closing.has_begun:
             raise ClientStateError("the client is closed: make another one")
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
@@ -137,7 +138,7 @@ class Executor:
 
     async def aclose(self) -> None:
         """Refuse new calls, wait for writes that have left, then close the connections."""
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+        if self._loop not in {None, running_loop()}:
             raise ClientStateError("close the client on the event loop that it was used on")
         self._closing.begin()
         # One end for all who ask, and it goes on though one of them is cancelled.
@@ -225,7 +226,7 @@ class Executor:
 
     def _too_late(self, call: CallState[Any]) -> APITimeoutError:
         fact = f"the deadline of {call.ends_at - call.began:g} s passed"
-        return APITimeoutError(fact, outcome=call.outcome_if_cut)
+        return APITimeoutError(fact + self._attempts.advise(call), outcome=call.outcome_if_cut)
 
     async def _withdraw(self, call: CallState[Any]) -> None:
         """Leave no work behind for a call that sent nothing; go on without it at the deadline."""

@@ -6,8 +6,25 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from clicksend_reseller.errors import ClientStateError
+
 T = TypeVar("T")
 Owner = TypeVar("Owner")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Give the loop that runs.
+
+    Raises:
+        ClientStateError: none of asyncio's does, as under trio.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ClientStateError(
+            "no asyncio event loop is running: this client works on asyncio only, so under trio "
+            "or in plain synchronous code run its calls with asyncio.run or anyio's blocking portal"
+        ) from None
 
 
 def was_cancelled() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from clicksend_reseller._http import exceptions
+from clicksend_reseller._http import environment, exceptions
 from clicksend_reseller._http.body import OneShotBody
 from clicksend_reseller._http.connections import (
     FRESH,
@@ -35,13 +35,30 @@ MAX_ANSWER = 2 * 1024 * 1024
 
 
 class Sender:
-    """Sends operations to one base URL with one set of credentials."""
+    """Sends operations to one base URL with one set of credentials.
 
-    def __init__(self, client: HTTPClient, *, base_url: str, username: str, api_key: str) -> None:
+    Args:
+        client: what sends.
+        base_url: of the API.
+        username: half of the credentials.
+        api_key: the other half.
+        is_direct: the connections are ours, and go through no proxy.
+    """
+
+    def __init__(
+        self,
+        client: HTTPClient,
+        *,
+        base_url: str,
+        username: str,
+        api_key: str,
+        is_direct: bool = False,
+    ) -> None:
         basic = base64.b64encode(f"{username}:{api_key}".encode()).decode()
         self.secrets = (api_key, basic)
         self._client = client
         self._base_url = base_url
+        self._is_direct = is_direct
         headers = {
             "Accept": "application/json",
             # 400 MB out of a nested gzip get past any cap on decoded bytes.
@@ -145,11 +162,17 @@ class Sender:
         cls = APITimeoutError if exceptions.is_late(exc) else APIConnectionError
         fact = "nothing could be sent" if unsent else "no answer came"
         said = f"within {seconds:g} s" if type(exc) is TimeoutError else f"({exceptions.name(exc)})"
+        text, permanent = redaction.printable(f"{fact} {said}"), exceptions.is_permanent(exc)
         return cls(
-            redaction.printable(f"{fact} {said}"),
+            text + self.proxy_advice() if unsent and not permanent else text,
             outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
-            permanent=exceptions.is_permanent(exc),
+            permanent=permanent,
         )
+
+    def proxy_advice(self) -> str:
+        """Say what may be wrong where no connection came about, as the end of a text."""
+        words = environment.advice(self._base_url) if self._is_direct else ""
+        return f"; {words}" if words else ""
 
 
 def _keep_one_shot(request: Any, body: OneShotBody) -> None:

@@ -39,6 +39,8 @@ def event(kind, operation, *, attempt=0, status=None, outcome=None):
         call_id=0,
         kind=kind,
         operation=operation,
+        host="localhost",
+        port=8730,
         attempt=attempt,
         status_code=status,
         outcome=outcome,

@@ -11,7 +11,7 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import make_dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 import attrs
@@ -33,19 +33,28 @@ from clicksend_reseller import (
 )
 
 try:
-    from fastapi import Depends, FastAPI, Request
+    from fastapi import Depends, FastAPI, Request, WebSocket
     from fastapi.encoders import ENCODERS_BY_TYPE
     from fastapi.requests import HTTPConnection
     from fastapi.responses import JSONResponse
+    from pydantic import BaseModel
 except ModuleNotFoundError as _exc:
     advice = 'pip install "clicksend-reseller[fastapi]"'
     raise ModuleNotFoundError(f"this needs {_exc.name}: {advice}", name=_exc.name) from _exc
 
-__all__ = ["ResellerDep", "add_exception_handlers", "get_reseller", "reseller_lifespan"]
+__all__ = [
+    "Problem",
+    "ResellerDep",
+    "add_exception_handlers",
+    "get_reseller",
+    "problem_responses",
+    "reseller_lifespan",
+]
 
 OutcomeURL = Callable[[errors.TransferOutcomeUnknownError], str]
 
 _logger = logging.getLogger("clicksend_reseller")
+_MEDIA_TYPE = "application/problem+json"
 _READS = frozenset({"get_account", "get_own_account", "list_accounts"})
 _UNUSABLE = (502, "Upstream unusable")  # why, is for our log only
 _IN_DOUBT = {Outcome.UNKNOWN: (500, "Outcome unknown"), Outcome.APPLIED: (500, "Applied")}
@@ -123,8 +132,66 @@ async def get_reseller(connection: HTTPConnection) -> AsyncResellerClient:
     client: AsyncResellerClient | None = getattr(connection.state, "reseller", None)
     if client is None:
         line = "app = FastAPI(lifespan=reseller_lifespan(lambda: AsyncResellerClient()))"
-        raise RuntimeError(f"the application holds no reseller client: add {line}")
+        raise RuntimeError(
+            f"the application holds no reseller client: add {line}; where applications are "
+            "mounted, to the outermost one, since the lifespans of the others are not run"
+        )
     return client
+
+
+class Problem(BaseModel):
+    """What a failed call is answered with (RFC 9457): branch on `type` and `outcome`.
+
+    Attributes:
+        type: says which kind of failure it is.
+        detail: whether something was changed, for a person.
+        outcome: what is known of the call's effect.
+        field_errors: the API's word on each field that it refused.
+        idempotency_key: of a transfer in doubt that has one.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    outcome: Outcome
+    field_errors: dict[str, tuple[str, ...]] | None = None
+    idempotency_key: str | None = None
+
+
+def problem_responses() -> dict[int | str, dict[str, Any]]:
+    """Describe our answers for OpenAPI: `FastAPI(responses=problem_responses())`.
+
+    Returns:
+        By status. The 422 also has FastAPI's own shape, which it answers a bad request with.
+    """
+    titles: dict[int | str, set[str]] = {500: {"Internal error"}}
+    for status, title in [*_PROBLEMS.values(), *_IN_DOUBT.values()]:
+        titles.setdefault(status, set()).add(title)
+    found: dict[int | str, dict[str, Any]] = {
+        status: {
+            "description": " / ".join(sorted(titles[status])),
+            "content": {_MEDIA_TYPE: {"schema": _schema()}},
+        }
+        for status in sorted(titles, key=str)
+    }
+    found[422]["content"]["application/json"] = {"schema": _VALIDATION}
+    return found
+
+
+def _schema() -> dict[str, Any]:
+    """Describe a problem in one piece: a reference could lead to another class of that name."""
+    schema = Problem.model_json_schema()
+    definitions = schema.pop("$defs")
+    schema["properties"]["outcome"] = definitions["Outcome"]
+    return {**schema, "description": "RFC 9457"}
+
+
+_VALIDATION = {
+    "title": "HTTPValidationError",
+    "type": "object",
+    "properties": {"detail": {"type": "array", "items": {"type": "object"}}},
+}
 
 
 ResellerDep = Annotated[AsyncResellerClient, Depends(get_reseller)]
@@ -132,6 +199,9 @@ ResellerDep = Annotated[AsyncResellerClient, Depends(get_reseller)]
 
 def add_exception_handlers(app: FastAPI, *, outcome_url: OutcomeURL | None = None) -> None:
     """Answer each `ResellerError` with problem details (RFC 9457).
+
+    A WebSocket is closed with 1011 and the problem's title. A mounted application has handlers
+    of its own: call this for it too.
 
     A write that may have been applied never gets a status that clients repeat by themselves.
 
@@ -141,7 +211,7 @@ def add_exception_handlers(app: FastAPI, *, outcome_url: OutcomeURL | None = Non
             is answered with 202 and this Location, without it with 500.
     """
 
-    async def answer(_request: Request, error: Exception) -> JSONResponse:
+    async def answer(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         if not isinstance(error, ResellerError):
             raise error
         status, title, headers = *_problem(error), dict[str, str]()
@@ -152,11 +222,22 @@ def add_exception_handlers(app: FastAPI, *, outcome_url: OutcomeURL | None = Non
             asked = 60 if error.retry_after is None else error.retry_after
             headers["Retry-After"] = str(math.ceil(asked))
         if status in {202, 500} or (status, title) == _UNUSABLE:
-            _logger.error("answered with %d: %s", status, error)
+            _logger.error("answered with %d: %s", status, error, extra=_fields(error))
+        if isinstance(connection, WebSocket):
+            await connection.close(1011, f"{title}: {error.outcome}")
         body = _body(status, title, error)
-        return JSONResponse(body, status, headers, "application/problem+json")
+        return JSONResponse(body, status, headers, _MEDIA_TYPE)
 
-    app.add_exception_handler(ResellerError, answer)
+    app.add_exception_handler(ResellerError, cast("Any", answer))
+
+
+def _fields(error: ResellerError) -> dict[str, object]:
+    """Give what the log record has in `extra`, as the client's own have."""
+    fields: dict[str, object] = {"operation": error.operation, "outcome": error.outcome.value}
+    if isinstance(error, errors.TransferOutcomeUnknownError):
+        names = ("client_user_id", "amount", "currency", "idempotency_key")
+        fields |= {name: getattr(error, name) for name in names}
+    return {f"clicksend_{name}": value for name, value in fields.items()}
 
 
 def _problem(error: ResellerError) -> tuple[int, str]:

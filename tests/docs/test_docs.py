@@ -15,6 +15,7 @@ import sys
 import tomllib
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from sybil import Document, Example
@@ -52,6 +53,9 @@ class Reader:
         self.printed = None
         parsers = (CodeBlockParser("python", self.run), CodeBlockParser("text", self.compare))
         self.page = Document.parse(str(page), *parsers)
+        module = ModuleType("page")  # frameworks look up the module of a function
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        self.page.namespace = vars(module)
 
     def read(self):
         for example in self.page.examples():

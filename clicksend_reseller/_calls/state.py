@@ -72,7 +72,11 @@ class CallState(Generic[T]):
 
     def fields(self, **more: object) -> dict[str, object]:
         """Give what a log record of this call has in `extra`: ids and amounts, no other value."""
-        fields = {"operation": self.operation.name, "call_id": self.id, "attempt": self.attempts}
+        fields: dict[str, object] = {
+            "operation": self.operation.name,
+            "call_id": self.id,
+            "attempt": self.attempts,
+        }
         if self.operation.returns is TransferReceipt:
             fields |= cast("dict[str, Any]", self.operation.body)
             fields["idempotency_key"] = self.guard.key if self.guard else None

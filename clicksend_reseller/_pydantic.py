@@ -25,8 +25,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
-from clicksend_reseller._calls.journaling import LONGEST_KEY
 from clicksend_reseller._wire.decoding import to_dict
+from clicksend_reseller._wire.keys import LONGEST_KEY
 from clicksend_reseller._wire.operations import MAX_INT
 from clicksend_reseller.models import MASK, AccountFields, Secret, Transfer, to_secret
 

@@ -160,7 +160,7 @@ class AsyncResellerClient:
             ValueError: page or limit is less than 1, or the deadline is not more than 0.
         """
         operation = operations.list_accounts(page=page, limit=limit)
-        return await self._calls.perform(operation, deadline=deadline)
+        return await self._calls.perform(operation, deadline=_settings.call_deadline(deadline))
 
     def iter_accounts(
         self,
@@ -210,7 +210,7 @@ class AsyncResellerClient:
             ValueError: the id is not from 1 to 2**31 - 1, or the deadline is not more than 0.
         """
         operation = operations.get_account(client_user_id, fresh=fresh)
-        return await self._calls.perform(operation, deadline=deadline)
+        return await self._calls.perform(operation, deadline=_settings.call_deadline(deadline))
 
     async def create_account(
         self, fields: AccountFields, *, deadline: float | None = None
@@ -230,7 +230,7 @@ class AsyncResellerClient:
             ResellerError: see the class and `outcome`.
         """
         operation = operations.create_account(fields)
-        return await self._calls.perform(operation, deadline=deadline)
+        return await self._calls.perform(operation, deadline=_settings.call_deadline(deadline))
 
     async def update_account(
         self, client_user_id: int, fields: AccountFields, *, deadline: float | None = None
@@ -250,7 +250,7 @@ class AsyncResellerClient:
             ResellerError: see the class and `outcome`.
         """
         operation = operations.update_account(client_user_id, fields)
-        return await self._calls.perform(operation, deadline=deadline)
+        return await self._calls.perform(operation, deadline=_settings.call_deadline(deadline))
 
     # --- credit
 
@@ -297,7 +297,9 @@ class AsyncResellerClient:
         operation = operations.transfer_credit(
             client_user_id, amount, currency, allow_negative=allow_negative
         )
-        return await self._calls.transfer(operation, idempotency_key, deadline=deadline)
+        return await self._calls.transfer(
+            operation, idempotency_key, deadline=_settings.call_deadline(deadline)
+        )
 
     async def get_own_account(self, *, deadline: float | None = None) -> Account:
         """Get the reseller's own account; its `balance` is the credit that can be moved.
@@ -308,7 +310,9 @@ class AsyncResellerClient:
         Raises:
             ResellerError: see the class; a read changes nothing, whatever its outcome.
         """
-        return await self._calls.perform(operations.get_own_account(), deadline=deadline)
+        return await self._calls.perform(
+            operations.get_own_account(), deadline=_settings.call_deadline(deadline)
+        )
 
     # --- the client itself
 

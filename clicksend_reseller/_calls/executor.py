@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
-from clicksend_reseller import _settings
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
@@ -82,7 +81,7 @@ class Executor:
         deadline: float | None = None,
     ) -> T:
         """Make one call; raise our errors only, and let a cancellation through."""
-        seconds = _settings.call_deadline(deadline) or self._deadline
+        seconds = deadline or self._deadline
         self.check_state()
         now = self._now()
         call = CallState(operation=operation, guard=guard, began=now, ends_at=now + seconds)

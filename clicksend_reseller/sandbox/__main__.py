@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from clicksend_reseller.sandbox.files import read_accounts
 from clicksend_reseller.sandbox.sandbox import Sandbox
 from clicksend_reseller.sandbox.service.faults import Where, check_served, make_fault
+from clicksend_reseller.sandbox.service.money import read_rates
 from clicksend_reseller.sandbox.service.quirks import parse_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
 
     from clicksend_reseller.sandbox.serving.server import Served
 
@@ -78,6 +80,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--credit", default="1000", help="the reseller's own (%(default)s)")
     add("--currency", default="AUD", help="the reseller's own (%(default)s)")
     add("--seed", type=int, default=1, help="chooses generated clients and chances (%(default)s)")
+    add(
+        "--rate",
+        action="append",
+        default=[],
+        metavar="CURRENCY=AUD",
+        help="JPY=0.0102: what one is worth in AUD",
+    )
     add("--quirk", action="append", default=[], metavar="NAME=VALUE", help="rate_limit=20")
     add(
         "--fault",
@@ -99,8 +108,10 @@ def _port(word: str) -> int:
 
 
 def _opened(options: argparse.Namespace) -> Sandbox:
+    rates = read_rates(options.rate)
     sandbox = Sandbox(
-        accounts=_accounts(options.accounts),
+        accounts=_accounts(options.accounts, rates),
+        rates=rates,
         credit=options.credit,
         currency=options.currency,
         quirks=parse_quirks(options.quirk),
@@ -111,8 +122,10 @@ def _opened(options: argparse.Namespace) -> Sandbox:
     return sandbox
 
 
-def _accounts(word: str) -> int | Iterable[Mapping[str, Any]]:
-    return int(word) if word.isascii() and word.isdigit() else read_accounts(Path(word))
+def _accounts(word: str, rates: Mapping[str, Decimal]) -> int | Iterable[Mapping[str, Any]]:
+    if word.isascii() and word.isdigit():
+        return int(word)
+    return read_accounts(Path(word), currencies=rates)
 
 
 def _arm(sandbox: Sandbox, word: str) -> None:
@@ -149,8 +162,15 @@ async def _serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
 
 def _announce(served: Served, *, only_env: bool) -> None:
     values = " ".join(f"{name}={shlex.quote(value)}" for name, value in served.env.items())
-    lines = [] if only_env else [served.url, served.console_url]
-    sys.stdout.write("\n".join([*lines, f"export {values}", ""]))
+    lines = {
+        "API": served.url,
+        "Console": served.console_url,
+        "Paste into another shell": f"export {values}",
+    }
+    # A program reads the bare lines, so only a person at a terminal gets labels.
+    is_bare = only_env or not sys.stdout.isatty()
+    said = [line if is_bare else f"{label}: {line}" for label, line in lines.items()]
+    sys.stdout.write("\n".join([*(said[2:] if only_env else said), ""]))
     sys.stdout.flush()
     if only_env:
         _let_go_of_stdout()

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clicksend_reseller.sandbox.service.accounts import as_object
 from clicksend_reseller.sandbox.service.money import RATES
-from clicksend_reseller.sandbox.service.seed import read_next
+from clicksend_reseller.sandbox.service.seed import ClientReader
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
-
-    from clicksend_reseller.sandbox.service.accounts import Client
 
 
 def _no_number(word: str) -> object:
@@ -40,13 +38,13 @@ def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Map
     """
     text = _text(path)
     rows = _rows(path, _json(path, text))
-    known: dict[int, Client] = {}
-    for row, place in zip(rows, _places(text, rows), strict=True):
+    reader = ClientReader(currencies)
+    for number, row in enumerate(rows):
         try:
-            client = read_next(as_object(row), known, currencies)
+            reader.read(as_object(row))
         except ValueError as exc:
+            place = _places(text, rows)[number]  # looked for only now: it takes as long as reading
             raise ValueError(f"{path}, line {text.count(chr(10), 0, place) + 1}: {exc}") from exc
-        known[client.user_id] = client
     return cast("list[Mapping[str, Any]]", rows)
 
 

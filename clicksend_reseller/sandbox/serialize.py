@@ -51,7 +51,11 @@ _BALANCES = ("balance_after", "credit_after")
 
 def request(logged: LoggedRequest) -> dict[str, Any]:
     """Give a logged request; a body that is no JSON object is left out, as it cannot be masked."""
-    return {**attrs.asdict(logged), "body": masked(read_json(logged.body))}
+    fields = {name: value for name, value in attrs.asdict(logged).items() if name not in _INNER}
+    return {**fields, "body": masked(read_json(logged.body))}
+
+
+_INNER = {"entry", "answer"}  # for the console
 
 
 def fault(armed: Armed) -> dict[str, Any]:

@@ -52,14 +52,16 @@ def tell(sandbox: Sandbox) -> str:
 
 def line(request: LoggedRequest, entry: Entry | None) -> str:
     """Tell of one request and of the transfer that it caused, if it did."""
-    is_transfer = request.operation == "transfer_credit"
-    asked = f" {_transfer(request.body)}" if is_transfer else ""
+    asked = f" {_transfer(request.body)}" if request.operation == "transfer_credit" else ""
+    return f"{request.method} {_place(request)}{asked} → {outcome(request, entry)}"
+
+
+def outcome(request: LoggedRequest, entry: Entry | None) -> str:
+    """Say whether a request's transfer was applied, and what the caller got."""
     got = _got(request)
     if entry is not None:
-        end = f"applied, {_received(got, entry, request)}"
-    else:
-        end = f"not applied, {got}" if is_transfer else got
-    return f"{request.method} {_place(request)}{asked} → {end}"
+        return f"applied, {_received(got, entry, request)}"
+    return f"not applied, {got}" if request.operation == "transfer_credit" else got
 
 
 def _got(request: LoggedRequest) -> str:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from clicksend_reseller.sandbox import Sandbox
-from clicksend_reseller.sandbox.console.view import amount_in_words
+from clicksend_reseller.sandbox.console.formats import amount_in_words
 from clicksend_reseller.sandbox.serving import events
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,9 +22,13 @@ TRANSFER = {"client_user_id": 1001, "balance": 12, "currency": "AUD"}
 class Desk:
     """One sandbox served for the whole file, reset before each test."""
 
-    def __init__(self, sandbox, served):
-        self.sandbox = sandbox
-        self.served = served
+    now = 60.0
+
+    def __init__(self):
+        self.sandbox = Sandbox(accounts=120, clock=lambda: self.now)
+
+    def wait(self):
+        self.now += 1
 
     def browser(self):
         """A browser without a script: it keeps the address and follows redirects."""
@@ -40,10 +44,10 @@ class Desk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served_once():
-    """Serve one sandbox with more clients than a page holds, at a fixed time."""
-    sandbox = Sandbox(accounts=120, clock=lambda: 60.0)
-    async with sandbox.serve() as served:
-        yield Desk(sandbox, served)
+    """Serve one sandbox with more clients than a page holds; its time stands still."""
+    desk = Desk()
+    async with desk.sandbox.serve() as desk.served:
+        yield desk
 
 
 @pytest.fixture
@@ -53,9 +57,20 @@ def desk(served_once):
     return served_once
 
 
+def section(page, name):
+    """Read one section of the page as a person does."""
+    start = page.text.index(f'<section id="{name}"')
+    return in_plain_text(page.text[start : page.text.index("</section>", start)])
+
+
 def text_of(page):
     """Read a page as a person does: without tags, and each gap a space."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+    return in_plain_text(page.text)
+
+
+def in_plain_text(markup):
+    """Take the tags out, and make each gap a space."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
 
 
 async def test_the_page_is_locked_up(desk):
@@ -73,10 +88,11 @@ async def test_the_page_is_locked_up(desk):
 
 
 async def test_the_short_address_leads_to_the_page(desk):
-    """Somebody types it without the slash; it is no request to the API."""
+    """Somebody types it without the slash, or the host alone; it is no request to the API."""
+    home = desk.served.console_url
     async with desk.browser() as browser:
-        page = await browser.get(desk.served.console_url.removesuffix("/"))
-    assert desk.served.console_url == str(page.url)
+        for address in (home.removesuffix("/"), home.removesuffix("_sandbox/")):
+            assert home == str((await browser.get(address)).url)
     assert () == desk.sandbox.requests
 
 
@@ -235,21 +251,125 @@ async def test_a_transfer_says_whether_the_caller_was_told(desk):
         with pytest.raises(httpx.RemoteProtocolError):
             await program.put("/reseller/transfer-credit", json=lost)
         page = await browser.get("")
-    said = text_of(page)
+    said = section(page, "transfers")
     assert (1, 1) == (said.count(NOT_TOLD), said.count("applied, the caller was told"))
-    assert "2 applied, 1 of them not told" in said
-    assert f"2 1011 answer-lost 12.00 AUD {NOT_TOLD} 42.00 976.00" in said
-    assert "Client 1011 every transfer: lost" in said
+    assert "2 applied, 1 of them not told; 0 not applied" in said
+    assert f"1011 answer-lost 12.00 AUD {NOT_TOLD} 42.00 976.00" in said
+    assert "Client 1011 every transfer: lost" in section(page, "accounts")
 
 
 async def test_the_page_shows_the_last_of_many(desk):
-    """And says where all of them are."""
+    """A dozen, so that requests and accounts are within reach; a click shows the earlier ones."""
     async with desk.program() as program, desk.browser() as browser:
-        for _ in range(51):
+        for _ in range(13):
             await program.put("/reseller/transfer-credit", json={**TRANSFER, "balance": 1})
+        page, more = [await browser.get(query) for query in ("", "?more=1")]
+        for _ in range(12):
+            await program.get("/account")
+        later, old = [await browser.get(query) for query in ("", "?request=1")]
+    for shown, count in ((page, 12), (more, 13)):
+        assert count == section(shown, "transfers").count("caller was told")
+        assert count == shown.text.count('class="request"')
+    assert 2 == text_of(page).count("The last 12. Show earlier ones")
+    assert "The last" not in text_of(more)
+    assert 'href="/_sandbox/?request=2#answer-2"' in later.text
+    assert '<details id="request-1" class="request" open>' in old.text
+
+
+async def test_a_refused_transfer_stands_among_the_transfers_with_its_reason(desk):
+    """The newest first, whatever became of each; nothing of a refused one was moved."""
+    wanted = [
+        TRANSFER,
+        {**TRANSFER, "balance": 99_999},
+        {**TRANSFER, "client_user_id": 5},
+        {"balance": "x" * 50, "currency": {"api_key": "engine-1843-s"}},
+    ]
+    async with desk.program() as program, desk.browser() as browser:
+        for body in wanted:
+            await program.put("/reseller/transfer-credit", json=body)
+        desk.sandbox.fail("reset", operation="transfer_credit")
+        with pytest.raises(httpx.ReadError):
+            await program.put("/reseller/transfer-credit", json=TRANSFER)
         page = await browser.get("")
-    assert (50, 50) == (page.text.count("caller was told"), page.text.count('class="request"'))
-    assert 2 == text_of(page).count("The last 50.")
+    said = section(page, "transfers")
+    rows = [
+        "1001 plain 12.00 AUD not applied, but the caller cannot know unchanged unchanged",
+        f"nobody {'x' * 40}… refused BAD_REQUEST: Invalid input.",
+        "5 12.00 AUD refused NOT_FOUND: Reseller account not found. unchanged unchanged",
+        "1001 plain 99999.00 AUD refused INSUFFICIENT_CREDIT: Insufficient credit. unchanged",
+        "1001 plain 12.00 AUD applied, the caller was told 62.00 988.00",
+    ]
+    places = [said.index(row) for row in rows]
+    assert sorted(places) == places
+    assert "1 applied, 0 of them not told; 4 not applied" in said
+    assert "engine-1843-s" not in page.text
+
+
+async def test_a_request_shows_its_answer_and_its_outcome(desk):
+    """Status, envelope and what became of it; of a long answer the envelope without its data."""
+    async with desk.program() as program, desk.browser() as browser:
+        await program.put("/reseller/transfer-credit", json={**TRANSFER, "currency": "XTS"})
+        await program.get("/reseller/accounts?limit=100")
+        await program.get("/reseller/accounts/1001")
+        desk.sandbox.fail("page")
+        await program.get("/account")
+        page = await browser.get("")
+    said = section(page, "requests")
+    assert "not applied, answer 400 PUT /v3/reseller/transfer-credit" in said
+    assert 'HTTP 400 { "http_code": 400, "response_code": "BAD_REQUEST"' in said
+    assert '"currency": "Currency is not supported."' in said
+    assert re.search(r'"response_msg": "Here are you data.", "data": "left out: [\d,]+ bytes', said)
+    assert '"api_key": "**********"' in said
+    assert "HTML page 502 GET /v3/account" in said
+    assert "HTTP 502 <html><body>502 Bad Gateway</body></html>" in said
+    assert '"answer"' not in await _json_of(desk)
+
+
+async def _json_of(desk):
+    async with desk.browser() as browser:
+        return (await browser.get("requests")).text
+
+
+async def test_a_fault_for_nobody_is_not_armed(desk):
+    """It would never strike; and one whose client went with a reset says so in the list."""
+    desk.sandbox.add_account(user_id=9999)
+    desk.sandbox.fail("lost", client_user_id=9998)
+    form = {"kind": "lost", "client_user_id": "9997"}
+    async with desk.browser() as browser:
+        refused = await browser.post("console/faults", data=form)
+        page = await browser.post("console/faults", data={**form, "client_user_id": "9999"})
+    assert 422 == refused.status_code
+    assert "no client 9997 in this sandbox" in text_of(refused)
+    assert [9998, 9999] == [armed.fault.client_user_id for armed in desk.sandbox.faults]
+    assert 1 == text_of(page).count("there is no such client")
+
+
+async def test_money_over_time_is_drawn_and_told(desk):
+    """Transfers are marks by what became of them, spending too; a table has the same."""
+    async with desk.program() as program, desk.browser() as browser:
+        await program.put("/reseller/transfer-credit", json=TRANSFER)
+        desk.wait()
+        await program.put("/reseller/transfer-credit", json={**TRANSFER, "balance": 99_999})
+        desk.wait()
+        desk.sandbox.spend(1001, "2.5")
+        desk.sandbox.fail("lost")
+        desk.wait()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await program.put("/reseller/transfer-credit", json=TRANSFER)
+        page = await browser.get("")
+    accounts = page.text[page.text.index('<section id="accounts"') :]
+    marks = re.findall(r'<use class="(\w+)" href="#mark-(\w+)"', accounts)
+    assert [(what, what) for what in ("paid", "refused", "spent", "unknown")] == marks
+    words = section(page, "accounts")
+    assert "Balance of 1001: 50.00 at first, 71.50 now" in words
+    assert "71.50 50.00" in words  # the scale
+    assert f"+12.00, transfer 2, {NOT_TOLD} 71.50" in words
+    assert "-2.50, spent 59.50" in words
+    assert "refused: INSUFFICIENT_CREDIT: Insufficient credit. 62.00" in words
+    assert "+12.00, transfer 1, applied, the caller was told 62.00" in words
+    credit = section(page, "credit")
+    assert f"transfer 2 to 1001, {NOT_TOLD} 976.00" in credit
+    assert "at first 1000.00" in credit
 
 
 async def test_no_secret_stands_on_the_page_or_in_the_log(desk):

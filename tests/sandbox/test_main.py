@@ -1,5 +1,6 @@
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -53,6 +54,48 @@ def test_it_prints_the_address_the_console_and_a_line_to_export():
         assert url.removesuffix("/v3") + "/_sandbox/" == console
     values = f"CLICKSEND_BASE_URL={url} CLICKSEND_USERNAME=sandbox CLICKSEND_API_KEY=sandbox"
     assert f"export {values}" == export
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of POSIX")
+def test_a_terminal_shows_three_labelled_lines():
+    """A person knows what each is for; the bare lines are for programs."""
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "--port", "0"]
+    with subprocess.Popen(command, stdout=theirs) as process, open(ours) as terminal:  # noqa: PTH123 - a descriptor
+        os.close(theirs)
+        lines = [terminal.readline().strip() for _ in range(3)]
+        process.terminate()
+    assert ["API", "Console", "Paste into another shell"] == [
+        line.partition(": ")[0] for line in lines
+    ]
+    assert lines[0].endswith("/v3")
+    assert lines[1].endswith("/_sandbox/")
+    assert lines[2].split(": ")[1].startswith("export CLICKSEND_BASE_URL=")
+
+
+def test_a_rate_lets_a_currency_in(tmp_path):
+    """The message about a currency without one names the option that adds it."""
+    path = tmp_path / "accounts.json"
+    path.write_text('[{"currency": "JPY"}]')
+    refused = finished("--port", "0", "--accounts", str(path))
+    assert (2, "") == (refused.returncode, refused.stdout)
+    assert "no rate for currency 'JPY'" in refused.stderr
+    assert "--rate JPY=0.0102" in refused.stderr
+    rate = ("--rate", "JPY=0.0102")
+    with started("--port", "0", "--accounts", str(path), *rate) as process:
+        state = admin(process.stdout.readline().strip(), "state")
+    assert ["JPY"] == [account["currency"] for account in state["accounts"]]
+
+
+def test_a_large_accounts_file_is_read_in_seconds(tmp_path):
+    """100,000 rows, without an id and with one; the line of a bad one is still named."""
+    path, count = tmp_path / "accounts.json", 100_000
+    rows = [f'{{"username": "u{n}"}}' for n in range(count)]
+    path.write_text("[" + ",\n".join([*rows, '{"user_id": 0}']) + "]")
+    begun = time.process_time()
+    with pytest.raises(ValueError, match=f"line {count + 1}: user_id must be an int"):
+        read_accounts(path)
+    assert time.process_time() - begun < 20
 
 
 def test_the_options_make_the_world():
@@ -149,6 +192,8 @@ def test_a_taken_port_is_named_with_the_way_out():
         (["--accounts", "nowhere.json"], "nowhere.json cannot be read"),
         (["--credit", "much"], "money has at most 12 digits"),
         (["--currency", "XTS"], "no rate for currency 'XTS'"),
+        (["--rate", "JPY"], "a rate is what one unit is worth in AUD, such as JPY=0.0102"),
+        (["--rate", "JPY=0"], "such as JPY=0.0102, not 'JPY=0'"),
         (["--port", "x"], "a port is a number from 0 to 65535, not 'x'"),
         (["--accounts", "12,5"], "12,5 cannot be read"),
         (["--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),

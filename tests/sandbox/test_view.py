@@ -3,12 +3,8 @@ from importlib.resources import files
 
 import pytest
 
-from clicksend_reseller.sandbox.console.view import (
-    KINDS_IN_WORDS,
-    amount_in_words,
-    clock_time,
-    iso_time,
-)
+from clicksend_reseller.sandbox.console.formats import amount_in_words, clock_time, iso_time
+from clicksend_reseller.sandbox.console.view import KINDS_IN_WORDS
 from clicksend_reseller.sandbox.service.faults import SERVED_KINDS
 
 

@@ -3,9 +3,13 @@
 Tests that use it run in the session's event loop: `pytest.mark.asyncio(loop_scope="session")`.
 """
 
+import asyncio
+
 import pytest_asyncio
 
 from support.programs import missing, program
+
+PATIENCE = 10  # seconds, for one step of a page
 
 ARGUMENTS = [
     "--no-sandbox",  # Chromium refuses to run as root with it
@@ -51,7 +55,7 @@ async def open_page(browser):
     async def open_page(url, **options):
         context = await browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE * 1000)
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", hear)
@@ -61,8 +65,62 @@ async def open_page(browser):
 
     yield open_page
     for context in contexts:
-        await context.close()
+        async with asyncio.timeout(PATIENCE):
+            await context.close()
     assert complaints == []
+
+
+# What a reader cannot read: text outside the window or outside the box that clips it, a closed
+# list that cuts its choice, and a page that must be scrolled sideways.
+_UNREADABLE = """() => {
+  const found = [], root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
+  const clips = (each) => getComputedStyle(each).overflowX !== "visible"
+    && each !== root && each !== document.body;
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode, text = node.data.trim(), parent = node.parentElement;
+    if (!text || parent.closest("select, script")) continue;
+    if (!parent.checkVisibility({visibilityProperty: true})) continue;
+    const above = [];
+    for (let each = parent; each; each = each.parentElement) above.push(each);
+    if (above.some((each) => getComputedStyle(each).clipPath !== "none")) continue; // for the ear
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const box of range.getClientRects()) {
+      if (box.width < 1 || box.right < 0) continue;
+      const frames = above.filter(clips).map((each) => each.getBoundingClientRect());
+      frames.push({left: 0, right: root.clientWidth});
+      const leaves = (frame) => box.left < frame.left - 1 || box.right > frame.right + 1;
+      if (frames.some(leaves)) found.push(`cut: ${text}`);
+    }
+  }
+  const pen = document.createElement("canvas").getContext("2d");
+  for (const list of document.querySelectorAll("select")) {
+    const style = getComputedStyle(list);
+    pen.font = style.font;
+    const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const room = list.clientWidth - padding - 18; // the arrow
+    for (const option of list.options) {
+      if (pen.measureText(option.text).width > room) found.push(`cut: ${option.text}`);
+    }
+  }
+  return found;
+}"""
+
+
+async def unreadable(page):
+    """Give what is on the page and cannot be read whole at its width."""
+    return await page.evaluate(_UNREADABLE)
+
+
+async def read(page):
+    """Give the page's markup.
+
+    Playwright itself waits without an end for a page that is on its way to another one.
+    """
+    async with asyncio.timeout(PATIENCE):
+        return await page.content()
 
 
 async def axe_findings(page):

@@ -1,5 +1,7 @@
-// Hears "changed", fetches the page again and swaps what is live on it. The page works without.
-let busy = false, again = false, late = false;
+// Hears "changed", fetches the page again and swaps its live parts.
+let busy, again, late, gone, events;
+const { body } = document;
+const one = (id) => document.getElementById(id);
 
 async function refresh() {
   again = busy;
@@ -8,9 +10,8 @@ async function refresh() {
   try {
     const answer = await fetch("/_sandbox/" + location.search);
     if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {} finally {
-    busy = false;
-  }
+  } catch {}
+  busy = false;
   if (again) refresh();
 }
 
@@ -19,32 +20,40 @@ function swap(fresh) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
     if (old.contains(document.activeElement)) {
-      late = true; // whoever is at work there is left alone
+      late = true; // at work there
       continue;
     }
-    for (const open of old.querySelectorAll("details[open]")) {
-      fresh.getElementById(open.id)?.setAttribute("open", "");
+    for (const { id } of old.querySelectorAll("details[open]")) {
+      fresh.getElementById(id)?.setAttribute("open", "");
     }
     old.replaceWith(now);
   }
   const count = fresh.getElementById("count").textContent;
-  const shown = document.getElementById("count");
-  if (shown.textContent !== count) shown.textContent = count;
-  document.body.dataset.revision = fresh.body.dataset.revision;
+  if (one("count").textContent !== count) one("count").textContent = count;
+  body.dataset.revision = fresh.body.dataset.revision;
 }
 
-function link(words, look) {
-  const shown = document.getElementById("link");
-  shown.textContent = words;
-  shown.className = look;
+function link(isGone) {
+  if (gone && !isGone) refresh();
+  gone = isGone;
+  one("link").textContent = one("link").className = gone ? "gone" : "live";
+  one("gone").hidden = !gone;
+  for (const each of document.querySelectorAll("button")) each.disabled = gone;
 }
 
-const events = new EventSource("/_sandbox/events");
-events.onopen = () => link("live", "live");
-events.onerror = () => link("the sandbox is gone", "quiet");
-events.addEventListener("changed", (event) => {
-  if (event.data !== document.body.dataset.revision) refresh();
-});
-document.addEventListener("focusout", () => late && setTimeout(refresh));
-addEventListener("pagehide", () => events.close());
-addEventListener("pageshow", (event) => event.persisted && location.reload());
+function listen() {
+  events = new EventSource("/_sandbox/events");
+  events.onopen = () => link(false);
+  events.onerror = () => {
+    link(true);
+    if (events.readyState > 1) setTimeout(listen, 500);
+  };
+  events.addEventListener("changed", (event) => event.data !== body.dataset.revision && refresh());
+}
+
+listen();
+addEventListener("click", (event) => gone && event.target.closest("[href^='/']") && event.preventDefault());
+onhashchange = () => one(location.hash.slice(1))?.closest("details")?.setAttribute("open", "");
+addEventListener("focusout", () => late && setTimeout(refresh));
+onpagehide = () => events.close();
+onpageshow = (event) => event.persisted && location.reload();

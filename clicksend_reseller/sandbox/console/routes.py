@@ -1,4 +1,4 @@
-"""How does a person look at the sandbox and steer it? By a page with ordinary forms."""
+"""The console's page, its forms and its files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import jinja2
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from clicksend_reseller.sandbox.console.view import (
-    Asked,
+from clicksend_reseller.sandbox.console.formats import (
     amount_in_words,
     clock_time,
-    console_page,
     in_lines,
     iso_time,
+    padding,
 )
+from clicksend_reseller.sandbox.console.rows import amount_shown
+from clicksend_reseller.sandbox.console.view import Asked, console_page
 from clicksend_reseller.sandbox.service.faults import check_served, make_fault
 
 if TYPE_CHECKING:
@@ -86,9 +87,17 @@ class _Console:
 
     def _arm(self, form: Mapping[str, str]) -> None:
         kind, where = form.get("kind", ""), _where(form)
-        make_fault(kind, **where)
+        fault = make_fault(kind, **where)
         check_served(kind)
+        self._check_client(fault.client_user_id)
         self._sandbox.fail(kind, **where)
+
+    def _check_client(self, user_id: int | None) -> None:
+        if user_id is not None and user_id not in self._sandbox.world.clients:
+            raise ValueError(
+                f"no client {user_id} in this sandbox, so the fault would never strike: "
+                "look the number up under Accounts"
+            )
 
     async def clear(self, _request: Request) -> Response:
         self._sandbox.clear_faults()
@@ -132,7 +141,12 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        money=amount_in_words, clock=clock_time, iso=iso_time, pretty=in_lines
+        money=amount_in_words,
+        asked=amount_shown,
+        padding=padding,
+        clock=clock_time,
+        iso=iso_time,
+        pretty=in_lines,
     )
     return environment.get_template("page.html.jinja")
 
@@ -151,9 +165,17 @@ def _home(section: str, asked: Asked | None = None) -> Response:
 
 
 def _asked(given: Mapping[str, str]) -> Asked:
-    page = given.get("page", "")
-    is_number = page.isascii() and page.isdigit() and len(page) < 10 and int(page) > 0
-    return Asked(search=given.get("q", "").strip(), page=int(page) if is_number else 1)
+    return Asked(
+        search=given.get("q", "").strip(),
+        page=_number(given.get("page", "")) or 1,
+        more=given.get("more") == "1",
+        request=_number(given.get("request", "")),
+    )
+
+
+def _number(text: str) -> int | None:
+    is_number = text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0
+    return int(text) if is_number else None
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -26,6 +26,10 @@ from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.state import SandboxState
 
+# Bytes: a page of accounts may have a hundred times as many, and 10,000 requests are kept.
+ANSWER_KEPT = 8_000
+_DATA = b', "data": '
+
 
 @attrs.frozen(kw_only=True)
 class Exchange:
@@ -72,10 +76,11 @@ def _exchange(world: SandboxState, request: Request, target: Target) -> Exchange
     entries = len(world.ledger)
     right = answer(world, request) if fault is None or fault.applies else None
     reply = _reply(fault, right, request)
-    world.requests.append(_logged(world, request, target, fault, reply))
-    world.changed()
     entry = world.ledger[-1] if len(world.ledger) > entries else None
-    return Exchange(fault=fault, reply=reply, entry=entry)
+    done = Exchange(fault=fault, reply=reply, entry=entry)
+    world.requests.append(_logged(world, request, target, done))
+    world.changed()
+    return done
 
 
 def told(world: SandboxState, exchange: Exchange) -> None:
@@ -142,9 +147,8 @@ def _wait(reply: Reply, fault: Fault) -> Reply:
     return attrs.evolve(reply, headers={**reply.headers, "retry-after": str(fault.retry_after)})
 
 
-def _logged(
-    world: SandboxState, request: Request, target: Target, fault: Fault | None, reply: Reply
-) -> LoggedRequest:
+def _logged(world: SandboxState, request: Request, target: Target, done: Exchange) -> LoggedRequest:
+    fault, reply = done.fault, done.reply
     answered = fault is None or fault.kind not in BREAKING
     return LoggedRequest(
         n=world.requests_seen,
@@ -158,4 +162,14 @@ def _logged(
         body=request.body,
         status=reply.status if answered else None,
         fault=fault.kind if fault else None,
+        entry=done.entry.n if done.entry else None,
+        answer=_kept(reply.body) if answered else b"",
     )
+
+
+def _kept(body: bytes) -> bytes:
+    """Give what is kept of an answer: all of it, or where it is long its envelope without data."""
+    head, found, _ = body.partition(_DATA)
+    if len(body) <= ANSWER_KEPT or not found or len(head) > ANSWER_KEPT:
+        return body[:ANSWER_KEPT]
+    return head + _DATA + f'"left out: {len(body):,} bytes in all"}}'.encode()

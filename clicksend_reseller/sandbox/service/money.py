@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clicksend_reseller._wire.money import CONTEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 # What one unit is worth in AUD. Invented: ClickSend's own rates are unknown and change weekly.
 RATES: Mapping[str, Decimal] = {
@@ -23,6 +23,7 @@ RATES: Mapping[str, Decimal] = {
 }
 
 _MICRO = Decimal("0.000001")
+_RATE = re.compile(r"([A-Z]{3})=([0-9]{1,12}(?:\.[0-9]{1,12})?)", re.ASCII)
 _AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
@@ -43,6 +44,23 @@ def money(value: object) -> Decimal:
     return _to_micro(Decimal(text))
 
 
+def read_rates(words: Iterable[str]) -> dict[str, Decimal]:
+    """Read rates as they are typed, such as ``JPY=0.0102``, and add them to ``RATES``.
+
+    Raises:
+        ValueError: no currency of three capital letters, or no number above zero.
+    """
+    given = dict(RATES)
+    for word in words:
+        found = _RATE.fullmatch(word)
+        if not found or not Decimal(found[2]):
+            raise ValueError(
+                f"a rate is what one unit is worth in AUD, such as JPY=0.0102, not {word[:40]!r}"
+            )
+        given[found[1]] = Decimal(found[2])
+    return given
+
+
 def convert(amount: Decimal, source: str, target: str, rates: Mapping[str, Decimal]) -> Decimal:
     """Change an amount of one currency into another."""
     if source == target:
@@ -58,7 +76,10 @@ def check_rate(currency: str, rates: Container[str]) -> None:
         ValueError: it has none.
     """
     if currency not in rates:
-        raise ValueError(f"no rate for currency {currency!r}: pass it in rates=")
+        raise ValueError(
+            f"no rate for currency {currency!r}: say what one is worth in AUD, by "
+            f"--rate {currency[:3]}=0.0102 on the command line or rates= in Python"
+        )
 
 
 def _to_micro(value: Decimal) -> Decimal:

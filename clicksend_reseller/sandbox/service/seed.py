@@ -86,28 +86,37 @@ def read_cast(
     Raises:
         ValueError: an id comes twice, or an account cannot be read.
     """
-    clients: dict[int, Client] = {}
-    for fields in accounts:
-        client = read_next(fields, clients, currencies)
-        clients[client.user_id] = client
-    return tuple(clients.values())
+    reader = ClientReader(currencies)
+    return tuple(reader.read(fields) for fields in accounts)
 
 
-def read_next(
-    fields: Mapping[str, Any] | None, known: Mapping[int, Client], currencies: Container[str]
-) -> Client:
-    """Read one more client of the caller's own.
+class ClientReader:
+    """Reads the caller's own clients one after the other.
 
-    Raises:
-        ValueError: its id comes twice, it cannot be read, or its currency has no rate.
+    Args:
+        currencies: those that there is a rate for.
     """
-    if fields is None:
-        raise ValueError("an account is a JSON object")
-    client = read_client(fields, next_id=max(known, default=1000) + 1)
-    if client.user_id in known:
-        raise ValueError(f"user_id {client.user_id} comes twice")
-    check_rate(client.currency, currencies)
-    return client
+
+    def __init__(self, currencies: Container[str]) -> None:
+        self._currencies = currencies
+        self._known: set[int] = set()
+        self._last = 1000  # the largest id, kept: a file may have 100,000 rows
+
+    def read(self, fields: Mapping[str, Any] | None) -> Client:
+        """Read one more client.
+
+        Raises:
+            ValueError: its id comes twice, it cannot be read, or its currency has no rate.
+        """
+        if fields is None:
+            raise ValueError("an account is a JSON object")
+        client = read_client(fields, next_id=self._last + 1)
+        if client.user_id in self._known:
+            raise ValueError(f"user_id {client.user_id} comes twice")
+        check_rate(client.currency, self._currencies)
+        self._known.add(client.user_id)
+        self._last = max(self._last, client.user_id) if len(self._known) > 1 else client.user_id
+        return client
 
 
 def _generated(user_id: int, random: Random) -> Client:

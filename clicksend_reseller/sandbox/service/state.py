@@ -71,6 +71,8 @@ class LoggedRequest:
         body: may hold a password.
         status: of the answer that was meant for the caller; None where the request was dropped.
         fault: the kind that struck.
+        entry: the number of the transfer that it caused.
+        answer: the body that was meant for the caller; empty where the request was dropped.
     """
 
     n: int
@@ -84,14 +86,21 @@ class LoggedRequest:
     body: bytes = attrs.field(repr=False)
     status: int | None
     fault: str | None
+    entry: int | None = None
+    answer: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen
 class Balance:
-    """What a client had from some time on; None is the beginning."""
+    """What a client had from some time on; None is the beginning.
+
+    Attributes:
+        entry: the number of the transfer that made it so; None where the client spent.
+    """
 
     since: float | None
     amount: Decimal
+    entry: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -152,19 +161,24 @@ class SandboxState:
         for watcher in tuple(self.watchers):
             watcher()
 
-    def add(self, client: Client) -> None:
-        """Let a client in, or replace the one with the same id."""
+    def add(self, client: Client, *, entry: int | None = None) -> None:
+        """Let a client in, or replace the one with the same id.
+
+        Args:
+            client: as it is from now on.
+            entry: the number of the transfer that changes its balance.
+        """
         check_rate(client.currency, self.setup.rates)
         known = self.clients.get(client.user_id)
         if known and known.balance != client.balance:
-            self._keep_balance(known, client)
+            self._keep_balance(known, client, entry)
         self.clients[client.user_id] = client
         self.changed()
 
-    def _keep_balance(self, before: Client, after: Client) -> None:
+    def _keep_balance(self, before: Client, after: Client, entry: int | None) -> None:
         begun = deque([Balance(None, before.balance)], maxlen=BALANCES_KEPT)
         kept = self.balances.setdefault(after.user_id, begun)
-        kept.append(Balance(self.setup.clock(), after.balance))
+        kept.append(Balance(self.setup.clock(), after.balance, entry))
 
     @property
     def next_id(self) -> int:
@@ -192,7 +206,7 @@ class SandboxState:
         self._remember(client.user_id, gain, minus(Decimal(0), cost))
         self.credit = credit
         paid = attrs.evolve(client, balance=balance)
-        self.add(paid)
+        self.add(paid, entry=len(self.ledger) + 1)
         self._write(paid, amount, currency)
         return paid
 

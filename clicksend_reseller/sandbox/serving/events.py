@@ -54,7 +54,8 @@ class Changes:
         except TimeoutError:
             return b": nothing new\n\n"
         news.clear()
-        return f"event: changed\ndata: {self._world.revision}\n\n".encode()
+        # The browser looks soon again for a sandbox that was gone.
+        return f"event: changed\nretry: 500\ndata: {self._world.revision}\n\n".encode()
 
     @contextmanager
     def _listening(self, news: asyncio.Event) -> Generator[None]:

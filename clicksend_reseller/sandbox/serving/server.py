@@ -102,7 +102,7 @@ async def _start(server: uvicorn.Server) -> None:
 def _app(sandbox: Sandbox, connections: Connections, changes: Changes) -> Starlette:
     return Starlette(
         routes=[
-            Route("/_sandbox", _to_the_console),
+            *(Route(path, _to_the_console) for path in ("/", "/_sandbox")),
             Mount("/_sandbox", app=admin_app(sandbox, changes)),
             Mount("/", app=_API(sandbox.world, connections)),
         ]

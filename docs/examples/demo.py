@@ -6,13 +6,14 @@ Run it with `python3 noxfile.py -s demo`. It asks nothing and reaches nothing be
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 import httpx
 
@@ -24,6 +25,13 @@ from clicksend_reseller import (
     ResellerError,
     TransferOutcomeUnknownError,
 )
+
+SHOWN = 8  # of the list: the whole story fits on a screen of 24 lines
+NEXT = {
+    "python -m clicksend_reseller.sandbox --open": "the console",
+    "python3 noxfile.py -s portal": "the portal",
+    "clicksend-reseller --sandbox accounts list": "the command line",
+}
 
 SANDBOX = [sys.executable, "-m", "clicksend_reseller.sandbox", "--port", "0", "--accounts", "40"]
 
@@ -74,67 +82,60 @@ async def story(url: str) -> None:
     admin = httpx.AsyncClient(base_url=httpx.URL(url).join("/_sandbox/"), trust_env=False)
     client = AsyncResellerClient("sandbox", "sandbox", base_url=url)
     async with admin, client:
-        print(f"A sandbox answers at {url}, and this is a client of it.")
         await list_accounts(client)
-        bakery = await create_and_read(client)
-        await update(client, bakery)
+        bakery = await create_and_update(client)
         await move_credit(client, bakery.user_id)
         await be_refused(client)
         await lose_answer(client, admin, bakery.user_id)
-        print("\nThat is the whole story. The sandbox goes; nothing of it stays.")
+        what_next()
+
+
+def heading(words: str, end: str = "\n") -> None:
+    """Print a heading, in colour where a person reads it."""
+    is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    print(f"\x1b[1;36m{words}\x1b[0m" if is_coloured else words, end=end)
 
 
 async def list_accounts(client: AsyncResellerClient) -> None:
-    print("\n1. The clients, 20 on a page")
-    walk = client.iter_accounts(limit=20)
-    async for page in walk.pages():
-        where = f"page {page.current_page} of {page.last_page}"
-        print(f"  {'user_id':>7}  {'name':<14}{'balance':>12}  currency   {where}")
-        for account in page:
-            print(row(account))
+    heading("1. The clients of a sandbox, 20 on a page")
+    async with client.iter_accounts(limit=20) as walk:
+        accounts = [account async for account in walk]
+    for account in accounts[:SHOWN]:
+        print(row(account))
+    print(f"  … {len(accounts) - SHOWN} more: {len(accounts)} clients on {walk.report.pages} pages")
     if not walk.report.complete:
         raise DemoError("the list is not complete")
-    print(f"  {walk.report.accounts} clients in all")
 
 
 def row(account: Account) -> str:
-    code = (account.currency and account.currency.currency_name_short) or "-"
+    code = account.currency_code or "-"
     return f"  {account.user_id:>7}  {account.username:<14}{account.balance:>12}  {code}"
 
 
-async def create_and_read(client: AsyncResellerClient) -> Account:
-    print("\n2. Create a client, and read it")
-    created = await client.create_account(BAKERY)
-    account = await client.get_account(created.user_id)
-    print(row(account))
-    print(f"  {account.account_name}, {account.user_email}, {account.user_phone}")
-    return account
-
-
-async def update(client: AsyncResellerClient, account: Account) -> None:
-    print("\n3. Update it")
+async def create_and_update(client: AsyncResellerClient) -> Account:
+    heading("2. Create a client, and update it; its password is sent again, and never shown")
+    account = await client.create_account(BAKERY)
     fields = AccountFields.from_account(
         account, password=BAKERY.password, account_name="The Corner Bakery & Sons"
     )
     updated = await client.update_account(account.user_id, fields)
-    print(f"  it was  {account.account_name}\n  it is   {updated.account_name}")
-    print(f"  Each update sets the password again; printed, it is {fields.password}.")
+    print(f"{row(updated)}  {updated.account_name}, {fields.password}")
+    return updated
 
 
 async def move_credit(client: AsyncResellerClient, user_id: int) -> None:
-    print("\n4. Move 25 AUD of credit to it")
+    heading("3. Move 25 AUD of credit to it")
     own, before = await client.get_own_account(), await client.get_account(user_id)
     await client.transfer_credit(user_id, 25, "AUD")
     own_after, after = await client.get_own_account(), await client.get_account(user_id)
-    print(f"  {'':<12}{'before':>13}{'after':>13}")
-    print(f"  {'the client':<12}{before.balance:>13}{after.balance:>13}")
-    print(f"  {'your credit':<12}{own.balance:>13}{own_after.balance:>13}")
+    print(f"  the client {before.balance} → {after.balance}", end=", ")
+    print(f"your credit {own.balance} → {own_after.balance}")
     if after.balance != before.balance + 25 or own_after.balance != own.balance - 25:
         raise DemoError("the balances do not show the transfer")
 
 
 async def be_refused(client: AsyncResellerClient) -> None:
-    print("\n5. A refusal: create the same client again")
+    heading("4. The same client again:", end="")
     try:
         await client.create_account(BAKERY)
     except AlreadyExistsError as error:
@@ -144,7 +145,7 @@ async def be_refused(client: AsyncResellerClient) -> None:
 
 
 async def lose_answer(client: AsyncResellerClient, admin: httpx.AsyncClient, to: int) -> None:
-    print("\n6. A lost answer: move 30 AUD, and the connection breaks before the answer comes")
+    heading("5. A lost answer: move 30 AUD, and the connection breaks before it comes")
     fault = {"kind": "lost", "operation": "transfer_credit"}
     (await admin.post("faults", json=fault)).raise_for_status()
     try:
@@ -153,26 +154,31 @@ async def lose_answer(client: AsyncResellerClient, admin: httpx.AsyncClient, to:
         show(error)
     else:
         raise DemoError("a lost answer was taken for an answer")
-    after = await client.get_account(to)
-    print(f"\n  So look first. The balance is {after.balance}: a good sign, but no proof,")
-    print("  because clients spend meanwhile. In a sandbox one can see the server's ledger:")
     await show_ledger(admin)
 
 
 def show(error: ResellerError) -> None:
     print(f"  {type(error).__name__}, outcome {error.outcome.name}, attempts {error.attempts}")
-    print(textwrap.fill(str(error), 78, initial_indent="  ", subsequent_indent="  "))
 
 
 async def show_ledger(admin: httpx.AsyncClient) -> None:
     ledger = (await admin.get("ledger")).raise_for_status().json()
-    for entry in ledger:
-        told = "the caller was told" if entry["told"] else "the caller was not told"
-        print(f"  #{entry['n']}  {entry['amount']} {entry['currency']}, {told}")
+    entries = (f"{entry['amount']} {entry['currency']}, {told(entry)}" for entry in ledger)
+    print(f"  {'; '.join(entries)}")
     applied = [entry for entry in ledger if Decimal(entry["amount"]) == 30]
     if len(applied) != 1:
         raise DemoError(f"30 AUD were moved {len(applied)} times")
     print("  The 30 AUD were moved exactly once. Had the client sent again: twice.")
+
+
+def told(entry: dict[str, Any]) -> str:
+    return "the caller was told" if entry["told"] else "the caller was not told"
+
+
+def what_next() -> None:
+    heading("Try next")
+    for command, what in NEXT.items():
+        print(f"  {command:<54}{what}")
 
 
 if __name__ == "__main__":

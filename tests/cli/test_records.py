@@ -1,11 +1,22 @@
 """Which columns a row has, and how its money is written."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from clicksend_reseller import Account, Currency, Secret, Subaccount
+import pytest
+
+from clicksend_reseller import (
+    Account,
+    Currency,
+    JournalEntry,
+    Secret,
+    Subaccount,
+    TransferState,
+)
 from clicksend_reseller.cli.output.records import (
     EXPORTED_ACCOUNT_COLUMNS,
     account_record,
+    entry_record,
     exported_record,
     money,
 )
@@ -37,6 +48,22 @@ def test_a_row_shows_what_is_missing_as_nothing():
     )
     assert "key-0123456789" not in str(record)
     assert {"subaccount", "extra"}.isdisjoint(record)
+
+
+@pytest.mark.parametrize(
+    ("state", "settled"), [("confirmed", "2026-11-24T10:00:00Z"), ("unknown", "")]
+)
+def test_a_transfer_of_unknown_fate_is_not_settled(state, settled):
+    """The journal keeps when its answer was given up, which settles nothing."""
+    entry = JournalEntry(
+        key="k",
+        client_user_id=1001,
+        amount=5,
+        currency="AUD",
+        state=TransferState(state),
+        settled_at=datetime(2026, 11, 24, 10, tzinfo=UTC),
+    )
+    assert settled == entry_record(entry)["settled_at"]
 
 
 def test_an_exported_row_keeps_the_types_of_the_first_hundred():

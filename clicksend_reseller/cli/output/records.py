@@ -75,8 +75,10 @@ RECONCILED_COLUMNS = (
 
 
 def entry_record(entry: JournalEntry) -> Record:
-    """Give the columns of one round."""
-    return {name: _flat(getattr(entry, name)) for name in ENTRY_COLUMNS}
+    """Give the columns of one round; one that nobody knows the fate of is not settled."""
+    record = {name: _flat(getattr(entry, name)) for name in ENTRY_COLUMNS}
+    is_unknown = entry.state is TransferState.UNKNOWN
+    return record | {"settled_at": ""} if is_unknown else record
 
 
 def reconciled_record(found: Reconciliation) -> Record:

@@ -278,9 +278,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def console_picture(session: nox.Session) -> None:
-    """Take the docs' picture of the sandbox's console, in Chromium."""
+    """Take the docs' pictures of the sandbox's console and of the portal, in Chromium."""
     install_wheel(session, EXTRAS, "tests")
-    story = ("tests/sandbox/test_console_in_chromium.py", "-k", "picture", "-q")
+    files = ("tests/sandbox/test_console_in_chromium.py", "tests/recipes/test_portal.py")
+    story = (*files, "-k", "picture", "-q")
     session.run(
         "python", "-m", "pytest", *story, env={**WHEEL_ONLY, "CLICKSEND_RESELLER_PICTURES": "1"}
     )

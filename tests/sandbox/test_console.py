@@ -12,6 +12,7 @@ import pytest_asyncio
 from clicksend_reseller.sandbox import Sandbox
 from clicksend_reseller.sandbox.console.formats import amount_in_words
 from clicksend_reseller.sandbox.serving import events
+from clicksend_reseller.sandbox.serving.server import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,6 +24,7 @@ class Desk:
     """One sandbox served for the whole file, reset before each test."""
 
     now = 60.0
+    served: Served
 
     def __init__(self):
         self.sandbox = Sandbox(accounts=120, clock=lambda: self.now)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 APP = Path(__file__).parents[2] / "docs" / "examples" / "portal" / "app.py"
-PATIENCE = 30.0  # seconds for a start on a busy machine
+PATIENCE = 120.0  # seconds for a start on a busy machine
 
 
 class PortalProcess:
@@ -43,7 +43,8 @@ class PortalProcess:
         ends = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > ends:
-                raise RuntimeError(self.log)
+                self.kill()
+                raise RuntimeError(f"the portal did not start: {self.log}")
             time.sleep(0.05)
 
     def kill(self) -> None:

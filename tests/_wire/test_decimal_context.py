@@ -32,7 +32,7 @@ from clicksend_reseller.journal import (
     reconcile_transfer,
 )
 from clicksend_reseller.sandbox import Sandbox
-from clicksend_reseller.sandbox.console.view import _line
+from clicksend_reseller.sandbox.console.timeline import Event, Timeline
 
 SURE = Assumptions(exclusive=True, same_currency=True, max_spend=0, quiet_for=60.0)
 ACCOUNT = {"user_id": 2000, "balance": "1234.567891", "currency": "AUD"}
@@ -181,8 +181,10 @@ async def test_the_sandbox_counts_exactly():
 
 def test_the_console_draws_a_line_of_any_balances():
     """Its picture is made of differences."""
-    assert "0.0,26.0 120.0,2.0" == _line([Decimal("1234.567891"), Decimal("1234.567892")])
-    assert "0.0,14.0 120.0,14.0" == _line([Decimal("1234.567891")] * 2)
+    rise = Event(time=1.0, what="paid", words="", amount=Decimal("1234.567892"))
+    timeline = Timeline(begun=Decimal("1234.567891"), events=[rise])
+    assert [8.0, 54.0] == [height for height, _ in timeline.scale]
+    assert [8.0] == [mark.y for mark in timeline.marks]
 
 
 def test_adding_and_taking_off_are_exact():

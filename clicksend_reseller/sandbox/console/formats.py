@@ -20,7 +20,7 @@ def amount_in_words(amount: Decimal) -> str:
 
 def short_amount(amount: Decimal) -> str:
     """Write money for the scale of a small picture, where a large amount may be rounded."""
-    if abs(amount) >= _LARGE:
+    if amount.copy_abs() >= _LARGE:
         return f"{amount / 1_000_000:,.1f}M"
     return f"{amount:.2f}"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from clicksend_reseller._wire.money import CONTEXT, minus
 from clicksend_reseller.sandbox.console.formats import amount_in_words, short_amount
 from clicksend_reseller.sandbox.console.rows import applied_row, refused_row
 
@@ -116,8 +117,8 @@ class Timeline:
         return _LEFT + (_RIGHT - _LEFT) * (0.08 + 0.84 * share)
 
     def _y(self, amount: Decimal) -> float:
-        span = self.most - self.least
-        share = float((amount - self.least) / span) if span else 0.5
+        span = minus(self.most, self.least)
+        share = float(CONTEXT.divide(minus(amount, self.least), span)) if span else 0.5
         return _BOTTOM - (_BOTTOM - _TOP) * share
 
 
@@ -145,7 +146,7 @@ def client_timeline(
 
 
 def _change(world: SandboxState, before: Balance, after: Balance) -> Event:
-    change = after.amount - before.amount
+    change = minus(after.amount, before.amount)
     entry = world.ledger[after.entry - 1] if after.entry else None
     row = applied_row(entry) if entry else None
     return Event(
@@ -169,7 +170,7 @@ def _at(kept: Sequence[Balance], time: float) -> Decimal:
 
 def _signed(change: Decimal, words: str) -> str:
     sign = "+" if change > 0 else "-"
-    return f"{sign}{amount_in_words(abs(change))}, {words}"
+    return f"{sign}{amount_in_words(change.copy_abs())}, {words}"
 
 
 def credit_timeline(world: SandboxState) -> Timeline:

@@ -186,14 +186,25 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._expiry = asyncio.get_running_loop().call_later(seconds, self._spoil, spoiled)
         return True
 
-    def wake(self) -> None:
-        """End the time limit of `rest`; the socket is watched until something is written."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+    def wake(self) -> bool:
+        """End the time limit of `rest`; the socket is watched until something is written.
+
+        Returns:
+            False if the limit has passed while the loop was busy; the socket is closed then.
+        """
+        if self._expiry is None:
+            return not self._ended
+        self._expiry.cancel()
+        in_time = self._expiry.when() > asyncio.get_running_loop().time()
+        if not in_time:
+            self.abort()
+        return in_time and not self._ended
 
     def abort(self) -> None:
         """Close at once; what was not sent is not sent."""
-        self.wake()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._spoiled = None
         self._ended = self._lost = True
         self._transport.abort()
 

@@ -76,6 +76,7 @@ class OwnClient(httpx.AsyncClient):
 
     def __init__(self, transport: AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False)
+        self.has_own_connections = isinstance(transport, OwnTransport)
         self._none = _NoCookies()
 
     @property
@@ -89,8 +90,8 @@ class OwnClient(httpx.AsyncClient):
 
 
 def has_own_connections(client: HTTPClient) -> bool:
-    """Tell whether a client's requests go over the stack that is made here."""
-    return isinstance(client, OwnClient) and isinstance(client._transport, ConnectionStack)  # noqa: SLF001 - httpx has no public name for it
+    """Return True if a client's requests go over the connections that are made here."""
+    return isinstance(client, OwnClient) and client.has_own_connections
 
 
 def make_client(
@@ -168,8 +169,8 @@ class ConnectionStack:
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
-        fresh = bool(request.extensions.get(FRESH)) or not self._idle
-        connection = self._open(request.url.origin) if fresh else self._idle.pop()
+        used = None if request.extensions.get(FRESH) else self._pop()
+        connection = used or self._open(request.url.origin)
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
@@ -177,8 +178,8 @@ class ConnectionStack:
             await self._give_up(connection)
             raise
         response.stream = _Lease(response.stream, self, connection)
-        if not fresh:
-            response.extensions[USED] = partial(self.drop, connection)
+        if used is not None:
+            response.extensions[USED] = partial(self.drop, used)
         return response
 
     async def aclose(self) -> None:
@@ -209,6 +210,13 @@ class ConnectionStack:
         from clicksend_reseller._http.single_connection import SingleConnection  # noqa: PLC0415
 
         return SingleConnection(origin, proxy=self._proxy, ssl_context=context)
+
+    def _pop(self) -> SingleConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.wake():
+                return connection
+        return None
 
     def _forget(self, connection: SingleConnection) -> None:
         """Drop a connection that closed itself; it may have been taken in that moment."""

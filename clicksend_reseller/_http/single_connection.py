@@ -43,8 +43,6 @@ class SingleConnection:
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request."""
-        if self._backend.stream is not None:
-            self._backend.stream.wake()
         return await self._core.handle_async_request(request)
 
     def answered(self) -> None:
@@ -56,6 +54,10 @@ class SingleConnection:
         """Lie idle, if this can serve another exchange (see `Stream.rest`)."""
         stream = self._backend.stream  # none where a mock has answered
         return stream is not None and self._is_idle() and stream.rest(seconds, spoiled)
+
+    def wake(self) -> bool:
+        """End the time limit of `rest`; return False if it has passed, and all is closed."""
+        return self._backend.stream is not None and self._backend.stream.wake()
 
     async def aclose(self) -> None:
         """Close, also where httpcore has not taken the socket over yet."""

@@ -142,7 +142,8 @@ async def test_what_comes_between_the_choice_of_a_connection_and_its_use_is_no_a
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
         await client.get_account(1)
         (connection,) = lying_in(client)[0]
-        connection._backend.stream.wake()  # as if it had just been chosen
+        assert connection.wake()
+        connection.wake = lambda: True  # as if it had just been chosen
         (transport,) = server.open_transports.values()
         transport.write(good_answer("get_account", "/v3/reseller/accounts/7", b"", 0))
         await server.quiet()
@@ -159,7 +160,7 @@ async def test_each_answer_says_whether_its_connection_was_fresh(monkeypatch):
 
     async def noted(self, *args, **options):
         response = await send(self, *args, **options)
-        said.append(response.extensions[connections.FRESH])
+        said.append(connections.USED not in response.extensions)
         return response
 
     monkeypatch.setattr(httpx.AsyncClient, "send", noted)

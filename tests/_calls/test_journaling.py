@@ -578,7 +578,9 @@ class ShortSighted(MemoryJournal):
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "hook", [raises(OSError("disk full")), _hangs, _cancels_itself, None], ids=str
+    "hook",
+    [raises(OSError("disk full")), _hangs, _cancels_itself, None],
+    ids=["raises", "hangs", "cancels itself", "well"],
 )
 async def test_the_receipt_is_given_whatever_settling_does(sandbox, hook, caplog, monkeypatch):
     """It raises, hangs beyond its limit, cancels itself, or cannot even be called."""

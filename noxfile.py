@@ -107,7 +107,7 @@ EXTRA_FILES = (
 # One worker for each core; a line of dots, and the slowest tests at the end.
 IN_PARALLEL = (
     *("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup"),
-    *("-p", "support.progress", "-q", "--durations", "10", "--durations-min", "1"),
+    *("-p", "support.progress", "--durations", "10", "--durations-min", "1"),
 )
 # What touches an HTTP library, or is given one: the rest is the same on both families.
 ON_BOTH_FAMILIES = (

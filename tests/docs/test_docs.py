@@ -119,8 +119,11 @@ def served():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name_of)
-def test_every_python_block_runs_and_prints_what_the_page_says(page, served, monkeypatch, caplog):
+def test_every_python_block_runs_and_prints_what_the_page_says(
+    page, served, monkeypatch, caplog, tmp_path
+):
     """A page is true from top to bottom; where it means the live API it meets a sandbox."""
+    monkeypatch.chdir(tmp_path)  # what a page writes does not stay in the checkout
     for name, value in served.items():
         monkeypatch.setenv(name, value)
     # A page may set the level of our logger, and the next test must not find it so.

@@ -91,7 +91,13 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 # The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
 # The tests compare what they import with it, and under this variable refuse the tree itself.
-WHEEL_ONLY = {"PYTHONSAFEPATH": "1", "PYTHONPATH": None, "CLICKSEND_RESELLER_WHEEL": "1"}
+WHEEL_ONLY = {
+    "PYTHONSAFEPATH": "1",
+    "PYTHONPATH": None,
+    "CLICKSEND_RESELLER_WHEEL": "1",
+    # Tests start some thousand processes, and each would compile again all that it imports.
+    "PYTHONDONTWRITEBYTECODE": None,
+}
 PUBLIC_TYPES = "tests/public_types.py"
 # Percent of lines and branches of the core that the tests must reach.
 CORE_COVERAGE = 100

@@ -87,7 +87,7 @@ PACKAGE = "clicksend_reseller"
 EXTRAS = "cli,fastapi,httpx2,journal,otel,sandbox"
 
 # Python versions that the package is for; the suite runs on each that is found.
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 
 # The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
 # The tests compare what they import with it, and under this variable refuse the tree itself.
@@ -132,12 +132,16 @@ CORE_STORY = f"""
 import asyncio, importlib.util, sys
 import {PACKAGE} as package
 
+def check(holds, otherwise):  # an assert would go under -OO
+    if not holds:
+        sys.exit(str(otherwise))
+
 for name in package.__all__:
     getattr(package, name)
-annexes = [name for name in sys.modules if name.startswith("{PACKAGE}.sandbox")]
-assert not annexes, annexes
+loaded = [name for name in sys.modules if name.startswith("{PACKAGE}.sandbox")]
+check(not loaded, loaded)
 for name in ("starlette", "uvicorn", "httpx2", "fastapi", "sqlalchemy"):
-    assert importlib.util.find_spec(name) is None, name + " is here: this proves nothing"
+    check(importlib.util.find_spec(name) is None, name + " is here: this proves nothing")
 
 from {PACKAGE}.sandbox import Sandbox
 
@@ -145,7 +149,7 @@ async def story():
     async with Sandbox().client() as client:
         accounts = [account async for account in client.iter_accounts()]
         receipt = await client.transfer_credit(accounts[0].user_id, 12, "AUD")
-        assert receipt.account.balance == accounts[0].balance + 12, receipt
+        check(receipt.account.balance == accounts[0].balance + 12, receipt)
         print("the core alone:", len(accounts), "accounts listed, 12 AUD moved")
 
 asyncio.run(story())
@@ -198,20 +202,29 @@ def pythons(session: nox.Session) -> None:
     if session.python is False:
         session.skip(f"{session.name.partition('-')[2]} is not on this machine")
     install_wheel(session, EXTRAS, "tests")
-    session.run("python", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+    run_tests(session)
 
 
-def runs(version: str) -> bool:
-    """Tell whether a Python is here; a version manager leaves names that start nothing."""
-    found = shutil.which(f"python{version}")
-    if not found:
-        return False
-    return subprocess.run([found, "-c", "pass"], capture_output=True, check=False).returncode == 0
+def run_tests(session: nox.Session) -> None:
+    """Run the suite in parallel, without measuring; what this prints is pytest's own."""
+    env = {**WHEEL_ONLY, "PYTHONPATH": "tests"}
+    session.run("python", "-m", "pytest", *IN_PARALLEL, *session.posargs, env=env)
+
+
+def interpreter(version: str) -> str | None:
+    """Find a Python that starts; a version manager may keep it behind a name that does not."""
+    manager = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    kept = sorted(manager.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)
+    for found in (shutil.which(f"python{version}"), *map(str, kept)):
+        command = [found or "", "-c", ""]
+        if found and not subprocess.run(command, capture_output=True, check=False).returncode:
+            return found
+    return None
 
 
 for version in PYTHONS:
     nox.session(
-        python=version if runs(version) else False,
+        python=interpreter(version) or False,
         name=f"pythons-{version}",
         requires=["wheel"],
         tags=["pythons"],  # all of them: `-t pythons`
@@ -224,7 +237,15 @@ def tests_lowest(session: nox.Session) -> None:
     floors = Path(session.create_tmp()) / "floors.txt"
     floors.write_text("".join(f"{line}\n" for line in lowest(EXTRAS)), "utf-8")
     install_wheel(session, EXTRAS, "tests", constraints=floors)
-    session.run("python", "-m", "pytest", *session.posargs, env=WHEEL_ONLY)
+    run_tests(session)
+
+
+@nox.session(requires=["wheel"])
+def tests_latest(session: nox.Session) -> None:
+    """Test the wheel with the newest dependencies, pre-releases too: an early warning, no gate."""
+    install_wheel(session, EXTRAS, "tests")
+    session.install("--upgrade", "--pre", *runtime(EXTRAS))  # within our ranges
+    run_tests(session)
 
 
 @nox.session(requires=["wheel"])
@@ -359,9 +380,10 @@ def package(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def core_only(session: nox.Session) -> None:
-    """Use the wheel with its four dependencies and no extra."""
+    """Use the wheel with its four dependencies and no extra; a warning is an error."""
     install_wheel(session)
-    session.run("python", "-c", CORE_STORY, env=WHEEL_ONLY, log=False)
+    for options in (("-W", "error"), ("-W", "error", "-OO")):  # without docstrings and asserts too
+        session.run("python", *options, "-c", CORE_STORY, env=WHEEL_ONLY, log=False)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from clicksend_reseller import AsyncResellerClient
     from clicksend_reseller.sandbox import Sandbox
-    from clicksend_reseller.sandbox.serving.background import ServedSandbox
+    from clicksend_reseller.sandbox.background import ServedSandbox
 
 _MARKER = "reseller_sandbox"
 _KEPT: pytest.StashKey[Sandbox] = pytest.StashKey()
@@ -48,7 +48,7 @@ def reseller_client(reseller_sandbox: Sandbox) -> AsyncResellerClient:
 @pytest.fixture
 def served_reseller_sandbox(reseller_sandbox: Sandbox) -> Iterator[ServedSandbox]:
     """The test's sandbox on a real socket: `url`, `env`, and all that a Sandbox can do."""
-    from clicksend_reseller.sandbox.serving.background import serve_beside  # noqa: PLC0415 - see the top
+    from clicksend_reseller.sandbox.background import serve_beside  # noqa: PLC0415 - see the top
 
     try:
         serving = serve_beside(reseller_sandbox)

@@ -8,7 +8,7 @@ from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.redaction import masked_query
 
 if TYPE_CHECKING:
-    from clicksend_reseller.sandbox.sandbox import Sandbox
+    from clicksend_reseller.sandbox.control import SandboxControl
     from clicksend_reseller.sandbox.service.faults import Armed
     from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest
 
@@ -32,7 +32,7 @@ _GOT = {
 }
 
 
-def tell(sandbox: Sandbox) -> str:
+def tell(sandbox: SandboxControl) -> str:
     """Tell what arrived, what was applied, what the caller got, and which faults still wait.
 
     Bodies are left out, but for the three fields of a transfer: the others hold passwords.

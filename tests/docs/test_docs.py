@@ -25,9 +25,9 @@ from sybil.parsers.myst import CodeBlockParser
 import clicksend_reseller
 from clicksend_reseller.cli.app import arranged, make_app
 from clicksend_reseller.journal import EDGES, SQLJournal
+from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.pytest_plugin import _made
 from clicksend_reseller.sandbox.service.faults import KINDS
-from clicksend_reseller.sandbox.serving.background import serve_beside
 from pictures import ASKED, HAPPENED, repeated
 from support.memory_journal import MemoryJournal
 

@@ -8,11 +8,11 @@ import pytest
 
 from clicksend_reseller import AsyncResellerClient
 from clicksend_reseller.sandbox import Sandbox
+from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.console.view import Asked, console_page
 from clicksend_reseller.sandbox.serialize import state
 from clicksend_reseller.sandbox.service.exchange import exchange, refuse
 from clicksend_reseller.sandbox.service.messages import Request
-from clicksend_reseller.sandbox.serving.background import serve_beside
 
 TRANSFER = {"client_user_id": 1001, "balance": 1, "currency": "AUD"}
 

@@ -8,13 +8,13 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from clicksend_reseller.sandbox import Quirks, Sandbox
+from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.openapi.description import describe
 from clicksend_reseller.sandbox.service.api import ROUTES, answer
 from clicksend_reseller.sandbox.service.exchange import exchange
 from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, OPERATIONS
 from clicksend_reseller.sandbox.service.messages import Reply
 from clicksend_reseller.sandbox.service.money import RATES
-from clicksend_reseller.sandbox.serving.background import serve_beside
 
 DOCUMENT = describe(RATES)
 SAMPLES = sorted((Path(__file__).resolve().parents[1] / "samples").glob("*.json"))

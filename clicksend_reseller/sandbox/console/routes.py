@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from clicksend_reseller.sandbox.sandbox import Sandbox
+    from clicksend_reseller.sandbox.control import SandboxControl
 
 # Nothing is loaded from elsewhere, no script stands in the page, and no other page frames it.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -53,7 +53,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def console_routes(sandbox: Sandbox) -> list[BaseRoute]:
+def console_routes(sandbox: SandboxControl) -> list[BaseRoute]:
     """Make the routes of the page, its forms and its files, under ``/_sandbox``."""
     console = _Console(sandbox)
     return [
@@ -70,7 +70,7 @@ def console_routes(sandbox: Sandbox) -> list[BaseRoute]:
 class _Console:
     """Each form does what it says and leads back to the page: a reload sends nothing again."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: SandboxControl) -> None:
         self._sandbox = sandbox
         self._template = _template()
 

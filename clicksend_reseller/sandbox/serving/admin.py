@@ -22,11 +22,11 @@ from clicksend_reseller.sandbox.serving.same_origin import same_origin_only
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from clicksend_reseller.sandbox.sandbox import Sandbox
+    from clicksend_reseller.sandbox.control import SandboxControl
     from clicksend_reseller.sandbox.serving.events import Changes
 
 
-def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
+def admin_app(sandbox: SandboxControl, changes: Changes) -> ASGIApp:
     """Make the application behind ``/_sandbox``."""
     admin = _Admin(sandbox, changes)
     routes = [
@@ -53,7 +53,7 @@ def admin_app(sandbox: Sandbox, changes: Changes) -> ASGIApp:
 class _Admin:
     """Each route is a line or two over the sandbox's own methods."""
 
-    def __init__(self, sandbox: Sandbox, changes: Changes) -> None:
+    def __init__(self, sandbox: SandboxControl, changes: Changes) -> None:
         self._sandbox = sandbox
         self._changes = changes
 

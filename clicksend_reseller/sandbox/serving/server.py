@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from clicksend_reseller.sandbox.sandbox import Sandbox
+    from clicksend_reseller.sandbox.control import SandboxControl
     from clicksend_reseller.sandbox.service.state import SandboxState
 
 # What cannot be dialled, and what is dialled in its place.
@@ -51,7 +51,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(sandbox: Sandbox, host: str, port: int) -> AsyncGenerator[Served, None]:
+async def serve(sandbox: SandboxControl, host: str, port: int) -> AsyncGenerator[Served, None]:
     """Listen until the context ends; no signal handler is touched.
 
     Raises:
@@ -99,7 +99,7 @@ async def _start(server: uvicorn.Server) -> None:
         raise exc.__context__ or exc from None
 
 
-def _app(sandbox: Sandbox, connections: Connections, changes: Changes) -> Starlette:
+def _app(sandbox: SandboxControl, connections: Connections, changes: Changes) -> Starlette:
     return Starlette(
         routes=[
             *(Route(path, _to_the_console) for path in ("/", "/_sandbox")),
@@ -113,7 +113,7 @@ def _to_the_console(_request: HTTPRequest) -> Response:
     return RedirectResponse(HOME)
 
 
-def _served(sandbox: Sandbox, host: str, port: int) -> Served:
+def _served(sandbox: SandboxControl, host: str, port: int) -> Served:
     name = _EVERYWHERE.get(host, host)
     root = f"http://{f'[{name}]' if ':' in name else name}:{port}"
     setup = sandbox.world.setup

@@ -7,12 +7,15 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from clicksend_reseller import __version__
 from clicksend_reseller.sandbox import Quirks, Sandbox
 from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.openapi.description import describe
-from clicksend_reseller.sandbox.service.api import ROUTES, answer
+from clicksend_reseller.sandbox.service.accounts import MAX_ID, in_old_style
+from clicksend_reseller.sandbox.service.api import BASE_PATH, ROUTES, answer
 from clicksend_reseller.sandbox.service.exchange import exchange
 from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, OPERATIONS
+from clicksend_reseller.sandbox.service.forms import FIELDS
 from clicksend_reseller.sandbox.service.messages import Reply
 from clicksend_reseller.sandbox.service.money import RATES
 
@@ -142,7 +145,51 @@ def test_every_route_is_described():
         ("PUT", "/reseller/transfer-credit", "transfer_credit"),
         ("GET", "/account", "get_own_account"),
     } == described
+    assert [BASE_PATH] == [server["url"] for server in DOCUMENT["servers"]]
     assert {operation for _, _, operation in ROUTES} == set(OPERATIONS)
+    routed = {
+        (method, pattern.pattern.removesuffix("/?"), operation)
+        for method, pattern, operation in ROUTES
+    }
+    assert routed == {
+        (method, BASE_PATH + path.replace("{client_user_id}", "([0-9]{1,10})"), operation)
+        for method, path, operation in described
+    }
+
+
+def test_every_field_of_an_answer_is_described():
+    """A field that is added to the rows, or taken from them, shows here."""
+    row = Sandbox(accounts=1).account(1001)
+    shapes = {
+        "Account": row | in_old_style(row),
+        "Currency": row["_currency"],
+        "Subaccount": row["_subaccount"],
+        "AccountFields": FIELDS,
+    }
+    properties = {
+        name: set(DOCUMENT["components"]["schemas"][name]["properties"]) for name in shapes
+    }
+    assert {name: set(shape) for name, shape in shapes.items()} == properties
+    assert set(FIELDS) == set(DOCUMENT["components"]["schemas"]["AccountFields"]["required"])
+
+
+def test_an_id_is_described_with_the_bounds_that_the_sandbox_has():
+    """In the path, in an account and in a transfer."""
+    schemas = DOCUMENT["components"]["schemas"]
+    described = [
+        DOCUMENT["components"]["parameters"]["client_user_id"]["schema"],
+        schemas["Account"]["properties"]["user_id"],
+        schemas["Transfer"]["properties"]["client_user_id"],
+    ]
+    assert [(1, MAX_ID)] * 3 == [(each["minimum"], each["maximum"]) for each in described]
+
+
+def test_the_file_names_no_version_and_no_currencies_of_its_own():
+    """Both are put in when it is read: the package's version, the sandbox's currencies."""
+    assert __version__ == DOCUMENT["info"]["version"]
+    transfer = describe(["XXX", "NZD"])["components"]["schemas"]["Transfer"]
+    assert ["NZD", "XXX"] == transfer["properties"]["currency"]["enum"]
+    assert "NZD" == transfer["examples"][0]["currency"]
 
 
 @pytest.fixture

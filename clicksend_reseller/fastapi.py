@@ -1,4 +1,4 @@
-"""How does a FastAPI application hold a client, and what does it answer when a call fails?
+"""A client in a FastAPI application, and the answers to calls that fail.
 
 Needs the extra `[fastapi]`. Errors become problem details (RFC 9457) in words of our own, with
 the API's word on each faulty field; never its other prose, an excerpt or a credential.

@@ -1,4 +1,4 @@
-"""How does OpenTelemetry see the calls? One client span for each, and three metrics.
+"""OpenTelemetry for the calls: one client span for each, and three metrics.
 
 Needs the extra `[otel]`, which is the API alone: the application chooses an SDK and exporters.
 """

@@ -1,4 +1,4 @@
-"""How is a transfer sent at most once per key, through crashes and on many machines?
+"""Transfers that are sent at most once for each key, through crashes and on many machines.
 
 Names are loaded when they are first used: judging needs no database library.
 """

@@ -1,4 +1,4 @@
-"""How is a list paid, each row once, and gone on with after a crash? By the same call again."""
+"""Payment of a list, each row once; after a crash the same call goes on with it."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ class _Run:
     # --- which row is next
 
     def _fill(self) -> bool:
-        """Start as many rows as there are places; tell whether any is under way."""
+        """Start as many rows as may be under way; return True if any is."""
         while len(self._under_way) < self.concurrency and not self.report.stopped_because:
             row = self._next()
             if row is None:

@@ -1,4 +1,4 @@
-"""What does a balance prove? Arithmetic on two balances and on stated assumptions, nothing else.
+"""What a balance proves: arithmetic on two balances and on stated assumptions, nothing else.
 
 Between the two readings a client may have spent, been credited by others, or be shown late. So
 each verdict is the refutation of the other one: what cannot have happened has not.

@@ -1,4 +1,4 @@
-"""Did a transfer of unknown fate arrive? Read the account, weigh it, and say why. Never send."""
+"""Reconciliation of a transfer of unknown outcome: read the account, judge, never send."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def _corrected(
 
 
 def _may_have_moved(other: JournalEntry, case: _Case) -> bool:
-    """Tell whether another round may have been applied after the balance was read."""
+    """Return True if another round may have been applied after the balance was read."""
     entry = case.entry
     if entry is not None and (other.key, other.round) == (entry.key, entry.round):
         return False

@@ -1,4 +1,4 @@
-"""How did a batch go? A result for each row, and what they add up to."""
+"""The report of a batch: a result for each row, and what they add up to."""
 
 from __future__ import annotations
 

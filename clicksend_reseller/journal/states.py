@@ -1,4 +1,4 @@
-"""Which states does a round of a transfer go through? The one table; SQL and docs follow it."""
+"""The states of a round of a transfer: the one table, which SQL and docs follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a journal keep its promises? A stock suite for anybody's, without any library for tests.
+"""A stock suite for anybody's journal, which needs no library for tests.
 
 Subclass `JournalPromises` in a test file, and say how your journal is opened::
 

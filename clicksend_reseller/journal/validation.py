@@ -1,4 +1,4 @@
-"""Can this be recorded? Checked before it is, since an outbox row is paid without its author."""
+"""Checks of what is recorded, before it is: an outbox row is paid without its author."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where is the Reseller API on one's own machine? Here, in process or served, with faults.
+"""The Reseller API on one's own machine, in process or served, with faults.
 
 Names are loaded when they are first used: the pytest plugin beside them is imported in every
 pytest run of whoever has this package.

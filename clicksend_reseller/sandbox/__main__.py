@@ -1,4 +1,4 @@
-"""How does one start a sandbox from a shell? ``python -m clicksend_reseller.sandbox``."""
+"""A sandbox started from a shell: ``python -m clicksend_reseller.sandbox``."""
 
 from __future__ import annotations
 

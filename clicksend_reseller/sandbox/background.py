@@ -1,4 +1,4 @@
-"""How does a sandbox answer while a test goes on? On a thread of its own."""
+"""A sandbox that is served on a thread of its own, while a test goes on."""
 
 from __future__ import annotations
 

@@ -27,22 +27,22 @@ class SandboxControl:
     """
 
     def __init__(self, state: SandboxState) -> None:
-        self.world: SandboxState = state
+        self.state: SandboxState = state
 
     @property
     def credit(self) -> Decimal:
         """The reseller's own credit."""
-        return self.world.credit
+        return self.state.credit
 
     @property
     def ledger(self) -> tuple[Entry, ...]:
         """Every transfer that was applied, the oldest first."""
-        return tuple(self.world.ledger)
+        return tuple(self.state.ledger)
 
     @property
     def requests(self) -> tuple[LoggedRequest, ...]:
         """The last 10,000 requests that arrived, the oldest first."""
-        return tuple(self.world.requests)
+        return tuple(self.state.requests)
 
     def account(self, client_user_id: int) -> dict[str, Any]:
         """Give a client as the API would show it, with the balance of this moment.
@@ -64,7 +64,7 @@ class SandboxControl:
     def transfers_to(self, client_user_id: int) -> list[Decimal]:
         """Give the amounts that were moved to a client, as they were asked for."""
         return [
-            entry.amount for entry in self.world.ledger if entry.client_user_id == client_user_id
+            entry.amount for entry in self.state.ledger if entry.client_user_id == client_user_id
         ]
 
     def fail(self, kind: str, **where: Unpack[Where]) -> Fault:
@@ -79,28 +79,28 @@ class SandboxControl:
             ValueError: an unknown kind, operation or field, or an impossible value.
         """
         fault = make_fault(kind, **where)
-        with self.world.lock:
-            armed = self.world.faults.arm(fault)
-            self.world.changed()
+        with self.state.lock:
+            armed = self.state.faults.arm(fault)
+            self.state.changed()
         return armed
 
     @property
     def faults(self) -> tuple[Armed, ...]:
         """The faults that wait to strike."""
-        with self.world.lock:
-            return self.world.faults.armed
+        with self.state.lock:
+            return self.state.faults.armed
 
     def clear_faults(self) -> None:
-        """Forget the armed faults; those of the cast stay, as they belong to its members."""
-        with self.world.lock:
-            self.world.faults.clear()
-            self.world.changed()
+        """Forget the armed faults; those of the fixed clients stay."""
+        with self.state.lock:
+            self.state.faults.clear()
+            self.state.changed()
 
     def clear_fault(self, fault_id: int) -> bool:
         """Forget one armed fault, by its ``id``; False where it is not armed."""
-        with self.world.lock:
-            found = self.world.faults.disarm(fault_id)
-            self.world.changed()
+        with self.state.lock:
+            found = self.state.faults.disarm(fault_id)
+            self.state.changed()
         return found
 
     def spend(self, client_user_id: int, amount: str | int | Decimal) -> None:
@@ -113,8 +113,8 @@ class SandboxControl:
         spent = money(amount)
         if spent <= 0:
             raise ValueError(f"a client spends more than nothing, not {amount!r}")
-        with self.world.lock:
-            self.world.spend(self._find(client_user_id), spent)
+        with self.state.lock:
+            self.state.spend(self._find(client_user_id), spent)
 
     def add_account(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the wire's own fields
         """Let another client in.
@@ -128,21 +128,21 @@ class SandboxControl:
         Raises:
             ValueError: the id is taken, or a field cannot be read.
         """
-        world = self.world
-        with world.lock:
-            client = read_client(fields, next_id=world.next_id, currency=world.setup.currency)
-            if client.user_id in world.clients:
+        state = self.state
+        with state.lock:
+            client = read_client(fields, next_id=state.next_id, currency=state.setup.currency)
+            if client.user_id in state.clients:
                 raise ValueError(f"user_id {client.user_id} is taken")
-            world.add(client)
+            state.add(client)
         return show(client, client.balance)
 
     def reset(self) -> None:
-        """Go back to the beginning: accounts, credit, ledger, requests, faults and dice."""
-        with self.world.lock:
-            self.world.reset()
+        """Go back to the beginning: accounts, credit, ledger, requests, faults and chances."""
+        with self.state.lock:
+            self.state.reset()
 
     def _find(self, client_user_id: int) -> Client:
         try:
-            return self.world.clients[client_user_id]
+            return self.state.clients[client_user_id]
         except KeyError:
             raise KeyError(f"no client {client_user_id!r} in this sandbox") from None

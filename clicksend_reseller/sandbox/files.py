@@ -1,4 +1,4 @@
-"""Which clients does a file hold? JSON: a list of accounts, or what ``state`` prints."""
+"""The clients of a JSON file: a list of accounts, or what ``state`` prints."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _rows(path: Path, content: object) -> list[object]:
 
 
 def _places(text: str, rows: list[object]) -> list[int]:
-    """Find where each row begins, which the parser does not tell."""
+    """Find where each row begins, which the parser does not say."""
     for begin in (0, *(key.end() for key in _ACCOUNTS.finditer(text))):
         opened = text.index("[", begin)
         if _DECODER.raw_decode(text, opened)[0] == rows:

@@ -1,4 +1,4 @@
-"""How does a test get a sandbox? Fixtures, a marker, and the story of each test that fails.
+"""Fixtures for pytest, a marker, and the trace of a sandbox in each test that fails.
 
 Only pytest is imported here: whoever has this package installed imports this file with every
 run of pytest, used or not. `-p no:clicksend_reseller` leaves it out.
@@ -66,9 +66,9 @@ def pytest_runtest_makereport(
     report = yield
     sandbox = item.stash.get(_KEPT, None)
     if report.failed and sandbox is not None:
-        from clicksend_reseller.sandbox.trace import tell  # noqa: PLC0415 - see the top
+        from clicksend_reseller.sandbox.trace import trace  # noqa: PLC0415 - see the top
 
-        report.sections.append(("reseller sandbox", tell(sandbox)))
+        report.sections.append(("reseller sandbox", trace(sandbox)))
     return report
 
 

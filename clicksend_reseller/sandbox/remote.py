@@ -1,4 +1,4 @@
-"""How does a test ask a sandbox that another process serves? By the same names as its own."""
+"""A sandbox that another process serves, by the same names as one's own."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class RemoteSandbox:
         return {name: added[name] for name in added if name != "currency"}
 
     def reset(self) -> None:
-        """Go back to the beginning: accounts, credit, ledger, requests, faults and dice."""
+        """Go back to the beginning: accounts, credit, ledger, requests, faults and chances."""
         self._ask("POST", "reset")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON

@@ -1,4 +1,4 @@
-"""How does a program hold a sandbox? One object: open it, arm faults, read the ledger."""
+"""The sandbox as a program holds it: one object, with the ways in to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from clicksend_reseller.sandbox.control import SandboxControl
 from clicksend_reseller.sandbox.service.money import RATES, check_rate, money
 from clicksend_reseller.sandbox.service.quirks import Quirks
-from clicksend_reseller.sandbox.service.seed import cast, read_cast, standing_faults
+from clicksend_reseller.sandbox.service.seed import read_clients, seed_clients, standing_faults
 from clicksend_reseller.sandbox.service.state import SandboxState, Setup
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ class ClientOptions(TypedDict, total=False):
 class Sandbox(SandboxControl):
     """The Reseller API on your own machine: it keeps accounts and credit, and fails on demand.
 
-    Its ledger is the truth to ask in a test: what was applied, and whether the caller was told.
+    Its ledger is the truth to ask in a test: what was applied, and whether the caller got the
+    answer.
 
     Args:
-        accounts: how many clients, the first twelve of them a fixed cast from 1001 to 1012; or
+        accounts: how many clients, the first twelve of them fixed, from 1001 to 1012; or
             the clients themselves, as mappings of the wire's fields and ``currency``.
         credit: the reseller's own, in ``currency``.
         currency: the reseller's.
@@ -54,7 +55,7 @@ class Sandbox(SandboxControl):
         api_key: the only one that is let in.
         quirks: habits of the API to switch on.
         rates: what one unit of each currency is worth, all in one and the same currency.
-        seed: chooses the clients above the twelfth, and the dice of faults with a chance.
+        seed: chooses the clients above the twelfth, and the random numbers of faults with a chance.
         clock: seconds since the epoch.
 
     Raises:
@@ -74,13 +75,16 @@ class Sandbox(SandboxControl):
         seed: int = 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        is_cast = isinstance(accounts, int)
-        clients = cast(accounts, seed) if isinstance(accounts, int) else read_cast(accounts, rates)
+        clients = (
+            seed_clients(accounts, seed)
+            if isinstance(accounts, int)
+            else read_clients(accounts, rates)
+        )
         for code in {currency, *(client.currency for client in clients)}:
             check_rate(code, rates)
         setup = Setup(
             clients=clients,
-            standing_faults=standing_faults(clients) if is_cast else (),
+            standing_faults=standing_faults(clients) if isinstance(accounts, int) else (),
             credit=money(credit),
             currency=currency,
             username=username,
@@ -106,7 +110,7 @@ class Sandbox(SandboxControl):
         for name in options:
             if name in _OURS:
                 raise TypeError(f"{name!r} belongs to the sandbox: leave it out")
-        setup = self.world.setup
+        setup = self.state.setup
         return AsyncResellerClient(
             setup.username,
             setup.api_key,
@@ -137,9 +141,9 @@ class Sandbox(SandboxControl):
 
         match family:
             case "httpx":
-                return in_httpx(self.world)
+                return in_httpx(self.state)
             case "httpx2":
-                return in_httpx2(self.world)
+                return in_httpx2(self.state)
             case _:
                 raise ValueError(f"family is 'httpx' or 'httpx2', not {family!r}")
 

@@ -1,4 +1,4 @@
-"""How does the sandbox's state look as JSON? Money as strings, passwords and keys masked."""
+"""The sandbox's state as JSON: money as strings, passwords and keys masked."""
 
 from __future__ import annotations
 
@@ -13,26 +13,22 @@ from clicksend_reseller.sandbox.service.redaction import masked
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.service.faults import Armed
-    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, SandboxState, Setup
+    from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, SandboxState
 
 
-def state(world: SandboxState) -> dict[str, Any]:
+def state(held: SandboxState) -> dict[str, Any]:
     """Give the whole state; its ``accounts`` are what ``--accounts FILE`` reads."""
-    with world.lock:
-        return _state(world, world.setup)
-
-
-def _state(world: SandboxState, setup: Setup) -> dict[str, Any]:
-    return {
-        "revision": world.revision,
-        "credit": str(world.credit),
-        "currency": setup.currency,
-        "seed": setup.seed,
-        "quirks": attrs.asdict(setup.quirks),
-        "transfers": len(world.ledger),
-        "requests": world.requests_seen,
-        "accounts": [account(client) for client in world.clients.values()],
-    }
+    with held.lock:
+        return {
+            "revision": held.revision,
+            "credit": str(held.credit),
+            "currency": held.setup.currency,
+            "seed": held.setup.seed,
+            "quirks": attrs.asdict(held.setup.quirks),
+            "transfers": len(held.ledger),
+            "requests": held.requests_seen,
+            "accounts": [account(client) for client in held.clients.values()],
+        }
 
 
 def account(client: Client) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What happened in a sandbox? One line for each request that arrived, for a person to read."""
+"""What happened in a sandbox: one line for each request that arrived, for a person to read."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _GOT = {
 }
 
 
-def tell(sandbox: SandboxControl) -> str:
-    """Tell what arrived, what was applied, what the caller got, and which faults still wait.
+def trace(sandbox: SandboxControl) -> str:
+    """Say what arrived, what was applied, what the caller got, and which faults still wait.
 
     Bodies are left out, but for the three fields of a transfer: the others hold passwords.
     """
@@ -51,7 +51,7 @@ def tell(sandbox: SandboxControl) -> str:
 
 
 def line(request: LoggedRequest, entry: Entry | None) -> str:
-    """Tell of one request and of the transfer that it caused, if it did."""
+    """Describe one request and of the transfer that it caused, if it did."""
     asked = f" {_transfer(request.body)}" if request.operation == "transfer_credit" else ""
     return f"{request.method} {_place(request)}{asked} → {outcome(request, entry)}"
 

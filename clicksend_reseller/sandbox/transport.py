@@ -1,4 +1,4 @@
-"""How does a request get an answer without a socket? As a transport of httpx, or of httpx2.
+"""Answers without a socket, as a transport of httpx or of httpx2.
 
 A fault raises the error of that family that the same fault on a socket ends in. Whatever loses
 an answer takes the whole body first: it has left, as it would have on a socket.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from clicksend_reseller.sandbox.service.exchange import Exchange, exchange, refuse, told
+from clicksend_reseller.sandbox.service.exchange import Exchange, exchange, mark_delivered, refuse
 from clicksend_reseller.sandbox.service.faults import KINDS
 from clicksend_reseller.sandbox.service.messages import Request
 
@@ -31,44 +31,44 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def in_httpx(world: SandboxState) -> HTTPXTransport:
+def in_httpx(state: SandboxState) -> HTTPXTransport:
     """Make a transport for an ``httpx.AsyncClient``."""
 
     class InProcess(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            return await _answer(world, request, httpx, httpx.Response)
+            return await _answer(state, request, httpx, httpx.Response)
 
     return InProcess()
 
 
-def in_httpx2(world: SandboxState) -> HTTPX2Transport:
+def in_httpx2(state: SandboxState) -> HTTPX2Transport:
     """Make a transport for an ``httpx2.AsyncClient``."""
     import httpx2  # noqa: PLC0415 - an extra, and loading it is for whoever asks
 
     class InProcess(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            return await _answer(world, request, httpx2, httpx2.Response)
+            return await _answer(state, request, httpx2, httpx2.Response)
 
     return InProcess()
 
 
 async def _answer(
-    world: SandboxState, request: Incoming, family: ModuleType, respond: Callable[..., R]
+    state: SandboxState, request: Incoming, family: ModuleType, respond: Callable[..., R]
 ) -> R:
-    done = await _exchange(world, request, family)
+    done = await _exchange(state, request, family)
     await _wait(done)
     kind = done.fault.kind if done.fault else None
     if kind == "cut":
         return _cut(done, respond, _error(family, kind, request))
     if kind and KINDS[kind].error:
         raise _error(family, kind, request)
-    told(world, done)
+    mark_delivered(state, done)
     return respond(done.reply.status, headers=done.reply.headers, content=done.reply.body)
 
 
-async def _exchange(world: SandboxState, request: Incoming, family: ModuleType) -> Exchange:
+async def _exchange(state: SandboxState, request: Incoming, family: ModuleType) -> Exchange:
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    if refuse(world, request.method, path):
+    if refuse(state, request.method, path):
         raise _error(family, "refuse", request)
     arrived = Request(
         method=request.method,
@@ -77,7 +77,7 @@ async def _exchange(world: SandboxState, request: Incoming, family: ModuleType) 
         authorization=request.headers.get("authorization", ""),
         body=await request.aread(),
     )
-    return exchange(world, arrived)
+    return exchange(state, arrived)
 
 
 async def _wait(done: Exchange) -> None:
@@ -93,7 +93,7 @@ async def _wait(done: Exchange) -> None:
 
 def _error(family: ModuleType, kind: str, request: Incoming) -> Exception:
     make: Callable[..., Exception] = getattr(family, KINDS[kind].error or "")
-    return make(f"the sandbox was told to fail: {kind}", request=request)
+    return make(f"the sandbox was set to fail: {kind}", request=request)
 
 
 def _cut(done: Exchange, respond: Callable[..., R], error: Exception) -> R:

@@ -127,7 +127,7 @@ async def test_a_batch_ends_early_when_the_credit_is_used_up(journal):
         assert str(batch.report).endswith("renew_rejected=True pays the rejected ones too")
         states = Counter([entry.state async for entry in journal.entries()])
         assert batch.report.remaining == states[TransferState.INTENDED]
-        sandbox.world.credit = Decimal(1000)
+        sandbox.state.credit = Decimal(1000)
         assert "rejected" in (await statuses(transfer_many(client, transfers(60)))).values()
         last = transfer_many(client, transfers(60), renew_rejected=True)
         await statuses(last)

@@ -484,7 +484,7 @@ async def test_low_is_what_the_person_chooses(desk):
     """The word stands beside each balance under the threshold, and in the chart."""
     page = await desk.open()
     await page.get_by_role("button", name="Refresh").click()
-    balances = [client.balance for client in desk.sandbox.world.clients.values()]
+    balances = [client.balance for client in desk.sandbox.state.clients.values()]
     for low in ("20", "10", "-10"):
         await page.get_by_label("Low under").fill(low)
         await page.get_by_role("button", name="Apply").click()

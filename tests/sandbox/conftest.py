@@ -28,10 +28,10 @@ def make_request():
 
 @pytest.fixture
 def ask(make_request):
-    """Ask a sandbox's world directly, and give the status with the decoded answer."""
+    """Ask a sandbox's state directly, and give the status with the decoded answer."""
 
     def ask(sandbox, method, target, body=b"", **options):
-        reply = answer(sandbox.world, make_request(method, target, body, **options))
+        reply = answer(sandbox.state, make_request(method, target, body, **options))
         return reply.status, json.loads(reply.body)
 
     return ask

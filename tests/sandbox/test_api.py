@@ -232,7 +232,7 @@ def test_a_new_client_is_inactive_and_without_credit(ask):
         "user_phone": "+15184811002",
     }
     assert (200, "New reseller has been added.", expected) == (status, body["response_msg"], shown)
-    assert "USD" == sandbox.world.clients[1013].currency
+    assert "USD" == sandbox.state.clients[1013].currency
     assert "engine-1843" not in str(data)
     assert data == ask(sandbox, "GET", "/reseller/accounts/1013")[1]["data"]
 
@@ -271,7 +271,7 @@ def test_a_taken_user_name_is_refused(ask):
         for method, path in asked
     ]
     assert ["ALREADY_EXISTS", "ALREADY_EXISTS", "SUCCESS"] == codes
-    assert 13 == len(sandbox.world.clients)
+    assert 13 == len(sandbox.state.clients)
 
 
 def test_an_update_replaces_the_fields_and_keeps_the_money(ask):
@@ -307,11 +307,11 @@ BAD_BODIES = [b"", b"{", b"[]", b"\xff", b"null", b"[" * 100_000, b"1" * 5000, b
 def test_a_body_that_is_no_object_lacks_every_field(method, path, count, body, ask):
     """Any bytes get the documented 400, one message a field."""
     sandbox = Sandbox()
-    before = dict(sandbox.world.clients)
+    before = dict(sandbox.state.clients)
     status, content = ask(sandbox, method, path, body)
     outcome = (status, content["response_code"], content["response_msg"], len(content["data"]))
     assert (400, "BAD_REQUEST", "Invalid input.", count) == outcome
-    assert before == sandbox.world.clients
+    assert before == sandbox.state.clients
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_the_rate_limit_is_per_clock_minute_and_operation(make_request):
 
     def ask_at(now, path="/account"):
         clock[0] = now
-        return answer(sandbox.world, make_request("GET", path))
+        return answer(sandbox.state, make_request("GET", path))
 
     replies = [
         ask_at(60.0),

@@ -36,14 +36,14 @@ USES = {
     "clear_fault": lambda sandbox: sandbox.clear_fault(1),
     "add_account": lambda sandbox: sandbox.add_account(),
     "reset": lambda sandbox: sandbox.reset(),
-    "a request": lambda sandbox: exchange(sandbox.world, Request(method="GET", path="/v3")),
-    "a refusal": lambda sandbox: refuse(sandbox.world, "GET", "/v3"),
-    "the state": lambda sandbox: state(sandbox.world),
-    "the page": lambda sandbox: console_page(sandbox.world, Asked()),
+    "a request": lambda sandbox: exchange(sandbox.state, Request(method="GET", path="/v3")),
+    "a refusal": lambda sandbox: refuse(sandbox.state, "GET", "/v3"),
+    "the state": lambda sandbox: state(sandbox.state),
+    "the page": lambda sandbox: console_page(sandbox.state, Asked()),
 }
 
 
-def test_whoever_uses_the_world_waits_for_its_lock():
+def test_whoever_uses_the_state_waits_for_its_lock():
     """Nothing is read halfway or changed at the same time, from whichever thread it comes."""
     sandbox, done = Sandbox(), list[str]()
 
@@ -51,7 +51,7 @@ def test_whoever_uses_the_world_waits_for_its_lock():
         USES[name](sandbox)
         done.append(name)
 
-    with ThreadPoolExecutor(len(USES)) as threads, sandbox.world.lock:
+    with ThreadPoolExecutor(len(USES)) as threads, sandbox.state.lock:
         using = [threads.submit(use, name) for name in USES]
         wait(using, timeout=0.1)
         assert [] == done

@@ -16,7 +16,7 @@ from clicksend_reseller.sandbox.serving.server import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_TOLD = "applied, the caller was not told"
+NOT_DELIVERED = "applied, the answer was not delivered"
 TRANSFER = {"client_user_id": 1001, "balance": 12, "currency": "AUD"}
 
 
@@ -245,8 +245,8 @@ async def test_a_page_of_accounts_leads_to_the_next(desk):
     assert "Page 2 of 3, 120 clients" in text_of(page)
 
 
-async def test_a_transfer_says_whether_the_caller_was_told(desk):
-    """In words, once for each transfer; the cast's own faults are named, too."""
+async def test_a_transfer_says_whether_its_answer_was_delivered(desk):
+    """In words, once for each transfer; the fixed accounts' own faults are named, too."""
     async with desk.program() as program, desk.browser() as browser:
         await program.put("/reseller/transfer-credit", json=TRANSFER)
         lost = {**TRANSFER, "client_user_id": 1011}
@@ -254,9 +254,9 @@ async def test_a_transfer_says_whether_the_caller_was_told(desk):
             await program.put("/reseller/transfer-credit", json=lost)
         page = await browser.get("")
     said = section(page, "transfers")
-    assert (1, 1) == (said.count(NOT_TOLD), said.count("applied, the caller was told"))
-    assert "2 applied, 1 of them not told; 0 not applied" in said
-    assert f"1011 answer-lost 12.00 AUD {NOT_TOLD} 42.00 976.00" in said
+    assert (1, 1) == (said.count(NOT_DELIVERED), said.count("applied, the answer was delivered"))
+    assert "2 applied, 1 of the answers not delivered; 0 not applied" in said
+    assert f"1011 answer-lost 12.00 AUD {NOT_DELIVERED} 42.00 976.00" in said
     assert "Client 1011 every transfer: lost" in section(page, "accounts")
 
 
@@ -270,7 +270,7 @@ async def test_the_page_shows_the_last_of_many(desk):
             await program.get("/account")
         later, old = [await browser.get(query) for query in ("", "?request=1")]
     for shown, count in ((page, 12), (more, 13)):
-        assert count == section(shown, "transfers").count("caller was told")
+        assert count == section(shown, "transfers").count("answer was delivered")
         assert count == shown.text.count('class="request"')
     assert 2 == text_of(page).count("The last 12. Show earlier ones")
     assert "The last" not in text_of(more)
@@ -299,11 +299,11 @@ async def test_a_refused_transfer_stands_among_the_transfers_with_its_reason(des
         f"nobody {'x' * 40}… refused BAD_REQUEST: Invalid input.",
         "5 12.00 AUD refused NOT_FOUND: Reseller account not found. unchanged unchanged",
         "1001 plain 99999.00 AUD refused INSUFFICIENT_CREDIT: Insufficient credit. unchanged",
-        "1001 plain 12.00 AUD applied, the caller was told 62.00 988.00",
+        "1001 plain 12.00 AUD applied, the answer was delivered 62.00 988.00",
     ]
     places = [said.index(row) for row in rows]
     assert sorted(places) == places
-    assert "1 applied, 0 of them not told; 4 not applied" in said
+    assert "1 applied, 0 of the answers not delivered; 4 not applied" in said
     assert "engine-1843-s" not in page.text
 
 
@@ -346,7 +346,7 @@ async def test_a_fault_for_nobody_is_not_armed(desk):
     assert 1 == text_of(page).count("there is no such client")
 
 
-async def test_money_over_time_is_drawn_and_told(desk):
+async def test_money_over_time_is_drawn_and_described(desk):
     """Transfers are marks by what became of them, spending too; a table has the same."""
     async with desk.program() as program, desk.browser() as browser:
         await program.put("/reseller/transfer-credit", json=TRANSFER)
@@ -365,12 +365,12 @@ async def test_money_over_time_is_drawn_and_told(desk):
     words = section(page, "accounts")
     assert "Balance of 1001: 50.00 at first, 71.50 now" in words
     assert "71.50 50.00" in words  # the scale
-    assert f"+12.00, transfer 2, {NOT_TOLD} 71.50" in words
+    assert f"+12.00, transfer 2, {NOT_DELIVERED} 71.50" in words
     assert "-2.50, spent 59.50" in words
     assert "refused: INSUFFICIENT_CREDIT: Insufficient credit. 62.00" in words
-    assert "+12.00, transfer 1, applied, the caller was told 62.00" in words
+    assert "+12.00, transfer 1, applied, the answer was delivered 62.00" in words
     credit = section(page, "credit")
-    assert f"transfer 2 to 1001, {NOT_TOLD} 976.00" in credit
+    assert f"transfer 2 to 1001, {NOT_DELIVERED} 976.00" in credit
     assert "at first 1000.00" in credit
 
 
@@ -432,7 +432,7 @@ async def heard(lines, count):
 
 async def test_the_stream_gives_the_revision_now_and_after_each_change(desk):
     """Nothing but the number: whoever wants more asks for it."""
-    revision = desk.sandbox.world.revision
+    revision = desk.sandbox.state.revision
     async with desk.browser() as browser, browser.stream("GET", "events") as stream:
         assert "text/event-stream; charset=utf-8" == stream.headers["content-type"]
         lines = stream.aiter_lines()
@@ -471,11 +471,11 @@ async def test_a_change_in_another_thread_is_heard(desk, monkeypatch):
 
 
 async def test_a_closed_stream_is_forgotten(desk):
-    """Or every page that was ever open would be told of every change."""
+    """Or every page that was ever open would hear of every change."""
     async with desk.browser() as browser, browser.stream("GET", "events") as stream:
         await heard(stream.aiter_lines(), 1)
-        assert 1 == len(desk.sandbox.world.watchers)
-    while desk.sandbox.world.watchers:  # noqa: ASYNC110 - there is no event to wait for
+        assert 1 == len(desk.sandbox.state.watchers)
+    while desk.sandbox.state.watchers:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.005)
 
 
@@ -490,4 +490,4 @@ async def test_a_stop_tells_the_streams(monkeypatch):
             lines = stream.aiter_lines()
             await heard(lines, 1)
         assert "event: over" in [line async for line in lines]
-    assert [] == sandbox.world.watchers
+    assert [] == sandbox.state.watchers

@@ -16,7 +16,7 @@ from support.browser import axe_findings, unreadable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-NOT_TOLD = "applied, the caller was not told"
+NOT_DELIVERED = "applied, the answer was not delivered"
 SOON = 2_000  # milliseconds: what a person takes for "at once"
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 800}
 WIDTHS = (390, 768, 1280)
@@ -53,9 +53,9 @@ async def arm(page, kind):
     await page.get_by_role("list", name="Armed faults").get_by_text(kind, exact=True).wait_for()
 
 
-def not_told(page):
+def not_delivered(page):
     """Find the words in the transfers."""
-    return page.locator("#transfers tbody").get_by_text(NOT_TOLD)
+    return page.locator("#transfers tbody").get_by_text(NOT_DELIVERED)
 
 
 def balance(page, user_id):
@@ -82,10 +82,10 @@ async def test_a_lost_answer_shows_by_itself(desk, open_page):
     await arm(page, "lost")
     await page.evaluate("document.body.dataset.same = 'yes'")
     assert "unknown" == await transfer(served.url)
-    await not_told(page).wait_for(timeout=SOON)
+    await not_delivered(page).wait_for(timeout=SOON)
     assert "yes" == await page.evaluate("document.body.dataset.same")
     assert [False] == [entry.told for entry in sandbox.ledger]
-    assert "1 applied, 1 of them not told; 0 not applied" == (
+    assert "1 applied, 1 of the answers not delivered; 0 not applied" == (
         await page.locator("#count").text_content()
     )
     assert "988.00 AUD" == await page.locator("#credit .credit").text_content()
@@ -98,9 +98,9 @@ async def test_the_console_needs_no_javascript(desk, open_page):
     page = await open_page(served.console_url, java_script_enabled=False)
     await arm(page, "lost")
     assert "unknown" == await transfer(served.url)
-    assert 0 == await not_told(page).count()
+    assert 0 == await not_delivered(page).count()
     await page.reload()
-    assert 1 == await not_told(page).count()
+    assert 1 == await not_delivered(page).count()
     assert "reload to see what is new" == await page.locator("#link").text_content()
 
 
@@ -124,7 +124,7 @@ async def test_axe_finds_nothing(desk, open_page, scheme, viewport):
     page = await open_page(served.console_url, color_scheme=scheme, viewport=viewport)
     assert [] == await axe_findings(page)
     await a_busy_day(sandbox, served.url)
-    await not_told(page).wait_for()
+    await not_delivered(page).wait_for()
     await page.evaluate(
         "document.querySelectorAll('details').forEach((each) => (each.open = true))"
     )
@@ -322,7 +322,7 @@ async def test_the_keyboard_is_enough(desk, open_page):
         state="attached"
     )
     assert "unknown" == await transfer(served.url)
-    await not_told(page).wait_for()
+    await not_delivered(page).wait_for()
     await page.locator("#transfers tbody a").focus()
     await page.keyboard.press("Enter")
     await page.locator("#request-1 pre").get_by_text('"client_user_id": 1001').wait_for()
@@ -367,12 +367,12 @@ async def test_a_looked_at_page_asks_for_nothing_while_nothing_changes(desk, ope
     sandbox.spend(1001, 1)
     await balance(page, 1001).get_by_text("49.00").wait_for()
     # The stream has given the newest revision, and the page has it: there is nothing to ask for.
-    await page.locator(f"body[data-revision='{sandbox.world.revision}']").wait_for()
+    await page.locator(f"body[data-revision='{sandbox.state.revision}']").wait_for()
     assert 2 == asked.count(served.console_url)
 
 
 async def test_a_page_that_is_open_does_not_hold_the_sandbox_back(open_page):
-    """SIGTERM: the stream is told, the process is gone within a second, and the page says so."""
+    """SIGTERM: the stream ends, the process is gone within a second, and the page says so."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -402,7 +402,7 @@ async def test_a_page_that_is_open_does_not_hold_the_sandbox_back(open_page):
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["wide", "narrow"])
 async def test_the_picture_for_the_docs_can_be_taken(desk, open_page, viewport):
-    """It shows the story: a transfer that was applied, and a caller who was not told."""
+    """It shows the story: a transfer that was applied, and an answer that was not delivered."""
     sandbox, served = desk
     for amount, spent in ((12, 3), (20, 8), (5, 1)):
         await transfer(served.url, 1001, amount)
@@ -410,7 +410,7 @@ async def test_the_picture_for_the_docs_can_be_taken(desk, open_page, viewport):
     page = await open_page(served.console_url, viewport=viewport, color_scheme="light")
     await arm(page, "lost")
     assert "unknown" == await transfer(served.url, 1003, 25)
-    await not_told(page).wait_for()
+    await not_delivered(page).wait_for()
     if viewport is PHONE:
         await page.locator("#transfers").evaluate("(it) => it.scrollIntoView()")
     path = PICTURES / ("console-narrow.png" if viewport is PHONE else "console.png")

@@ -66,7 +66,7 @@ async def levels():
 
 @pytest.fixture
 def armed(levels):
-    """Arm a fault on one level, in a world that is as new."""
+    """Arm a fault on one level, in a state that is as new."""
 
     def arm(level, kind):
         sandbox = levels[level].sandbox

@@ -66,7 +66,7 @@ def test_the_chance_of_a_sandbox_follows_its_seed():
 
     def run(sandbox):
         sandbox.fail("lost", times=None, chance=0.3)
-        return strikes(sandbox.world.faults, 200)
+        return strikes(sandbox.state.faults, 200)
 
     first = Sandbox(seed=1, accounts=10)
     struck = run(first)
@@ -82,7 +82,7 @@ def test_a_fault_that_was_armed_strikes_before_one_of_the_cast():
     kinds = [
         fault and fault.kind
         for fault in (
-            sandbox.world.faults.strike(lambda fault: fault.client_user_id == 1011)
+            sandbox.state.faults.strike(lambda fault: fault.client_user_id == 1011)
             for _ in range(2)
         )
     ]
@@ -108,7 +108,7 @@ def test_clearing_leaves_the_faults_of_the_cast():
     assert () == sandbox.faults
 
     def strike(client_user_id):
-        fault = sandbox.world.faults.strike(lambda fault: fault.client_user_id == client_user_id)
+        fault = sandbox.state.faults.strike(lambda fault: fault.client_user_id == client_user_id)
         return fault and fault.kind
 
     assert [None, "lost", "hang"] == [strike(client) for client in (1010, 1011, 1012)]
@@ -116,8 +116,8 @@ def test_clearing_leaves_the_faults_of_the_cast():
 
 def test_a_smaller_cast_brings_only_its_own_faults():
     """Nobody fails who is not there."""
-    assert () == Sandbox(accounts=10).world.setup.standing_faults
-    assert () == Sandbox(accounts=[{"user_id": 1011}]).world.setup.standing_faults
+    assert () == Sandbox(accounts=10).state.setup.standing_faults
+    assert () == Sandbox(accounts=[{"user_id": 1011}]).state.setup.standing_faults
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_fault_strikes_where_it_was_armed(where, struck, make_request):
     sandbox = Sandbox()
     sandbox.fail("error", **where)
     body = {"client_user_id": 1001, "balance": 1, "currency": "AUD"}
-    done = exchange(sandbox.world, make_request("PUT", "/reseller/transfer-credit", body))
+    done = exchange(sandbox.state, make_request("PUT", "/reseller/transfer-credit", body))
     assert struck is bool(done.fault)
 
 
@@ -172,7 +172,7 @@ def test_each_kind_applies_as_the_table_says_unless_told_otherwise(
     sandbox = Sandbox()
     sandbox.fail(kind, applied=applied)
     body = {"client_user_id": 1001, "balance": 1, "currency": "AUD"}
-    exchange(sandbox.world, make_request("PUT", "/reseller/transfer-credit", body))
+    exchange(sandbox.state, make_request("PUT", "/reseller/transfer-credit", body))
     assert count == len(sandbox.ledger)
 
 
@@ -181,7 +181,7 @@ def test_the_log_says_what_was_meant_for_the_caller(make_request):
     sandbox = Sandbox()
     for kind in APPLIED:
         sandbox.fail(kind)
-        exchange(sandbox.world, make_request("GET", "/account"))
+        exchange(sandbox.state, make_request("GET", "/account"))
     logged = {request.fault: request.status for request in sandbox.requests}
     assert {
         **dict.fromkeys(BREAKING - {"refuse"}),
@@ -212,7 +212,7 @@ def test_an_answering_fault_says_what_it_was_told_to_say(kind, where, expected, 
     """The status, the code and the wait are the test's to choose."""
     sandbox = Sandbox()
     sandbox.fail(kind, **where)
-    reply = exchange(sandbox.world, make_request("GET", "/account")).reply
+    reply = exchange(sandbox.state, make_request("GET", "/account")).reply
     code = reply.body.split(b'"response_code": "')[1].split(b'"')[0].decode()
     assert expected == (reply.status, code, reply.headers.get("retry-after"))
 
@@ -222,7 +222,7 @@ def test_an_unapplied_fault_counts_no_call_against_the_rate(make_request):
     sandbox = Sandbox(quirks=Quirks(rate_limit=1), clock=lambda: 60.0)
     sandbox.fail("error")
     statuses = [
-        exchange(sandbox.world, make_request("GET", "/account")).reply.status for _ in range(3)
+        exchange(sandbox.state, make_request("GET", "/account")).reply.status for _ in range(3)
     ]
     assert [500, 200, 429] == statuses
 

@@ -98,7 +98,7 @@ def test_a_large_accounts_file_is_read_in_seconds(tmp_path):
     assert time.process_time() - begun < 20
 
 
-def test_the_options_make_the_world():
+def test_the_options_make_the_state():
     """Accounts, credit, currency, seed, quirks and faults arrive where they belong."""
     words = "--port 0 --accounts 3 --credit 7.5 --currency EUR --seed 9 --quirk rate_limit=20"
     more = "--quirk int_phones --quirk rows=old --fault lost:transfer_credit:2 --fault page"
@@ -258,7 +258,7 @@ def test_a_bad_accounts_file_is_named_with_its_line(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
-def test_an_accounts_file_makes_the_world(tmp_path):
+def test_an_accounts_file_makes_the_state(tmp_path):
     """Its money is read as it is written."""
     path = tmp_path / "accounts.json"
     path.write_text('[{"username": "ada", "balance": 0.300001, "balance_commission": 2.33013}]')

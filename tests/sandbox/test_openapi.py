@@ -199,7 +199,7 @@ def answers(make_request):
     def answers(sandbox, **options):
         for operation, method, target, body in REQUESTS:
             request = make_request(method, target, body, **options)
-            yield operation, target, answer(sandbox.world, request)
+            yield operation, target, answer(sandbox.state, request)
 
     return answers
 
@@ -237,7 +237,7 @@ def test_the_requests_above_see_every_status(answers):
 )
 def test_an_answer_outside_the_description_is_seen(make_request, operation, change):
     """The comparison above is no empty one."""
-    right = answer(Sandbox().world, make_request("GET", "/reseller/accounts/1001"))
+    right = answer(Sandbox().state, make_request("GET", "/reseller/accounts/1001"))
     assert [] == complaints("get_account", right)
     assert [] != complaints(operation, attrs.evolve(right, **change))
 
@@ -249,7 +249,7 @@ def test_the_answers_of_faults_are_described(make_request, kind, operation):
     sandbox = Sandbox()
     sandbox.fail(kind)
     method, target, body = next(row[1:] for row in REQUESTS if row[0] == operation)
-    done = exchange(sandbox.world, make_request(method, target, body))
+    done = exchange(sandbox.state, make_request(method, target, body))
     assert done.fault is not None
     assert [] == complaints(operation, done.reply)
 

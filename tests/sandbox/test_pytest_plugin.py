@@ -166,14 +166,14 @@ def test_the_marker_says_what_the_sandbox_is_like(run):
         pytestmark = pytest.mark.reseller_sandbox(accounts=3, rate_limit=20)
 
         def test_module(reseller_sandbox):
-            setup = reseller_sandbox.world.setup
+            setup = reseller_sandbox.state.setup
             assert ([1001, 1002, 1003], Quirks(rate_limit=20)) == (
                 [client.user_id for client in setup.clients], setup.quirks
             )
 
         @pytest.mark.reseller_sandbox(credit="5", rate_limit=7)
         def test_closer(reseller_sandbox):
-            setup = reseller_sandbox.world.setup
+            setup = reseller_sandbox.state.setup
             assert (3, 5, 7) == (len(setup.clients), setup.credit, setup.quirks.rate_limit)
 
         @pytest.mark.reseller_sandbox(rate_limit=None)
@@ -183,7 +183,7 @@ def test_the_marker_says_what_the_sandbox_is_like(run):
 
             def test_another(self, reseller_sandbox):
                 assert 50 == reseller_sandbox.balance(1001)
-                assert reseller_sandbox.world.setup.quirks == Quirks()
+                assert reseller_sandbox.state.setup.quirks == Quirks()
         """
     )
     result.assert_outcomes(passed=4)

@@ -261,10 +261,10 @@ async def test_the_state_is_what_an_accounts_file_holds(running, tmp_path):
         state = (await admin.get("state")).json()
         (tmp_path / "state.json").write_bytes((await admin.get("state")).content)
     again = Sandbox(accounts=read_accounts(tmp_path / "state.json"))
-    assert running.sandbox.world.clients == again.world.clients
+    assert running.sandbox.state.clients == again.state.clients
     del state["accounts"], state["quirks"]
     expected = {"credit": "1000.000000", "currency": "AUD", "seed": 1, "transfers": 0}
-    assert {**expected, "requests": 0, "revision": running.sandbox.world.revision} == state
+    assert {**expected, "requests": 0, "revision": running.sandbox.state.revision} == state
 
 
 async def test_ledger_and_requests_can_be_read_on_from_a_number(running):

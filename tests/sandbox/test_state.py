@@ -23,15 +23,15 @@ class Clock:
 
 def worth(sandbox, spent):
     """Add up all the money there is, at the sandbox's own rates."""
-    setup = sandbox.world.setup
+    setup = sandbox.state.setup
     held = sandbox.credit * setup.rates[setup.currency]
-    clients = sum(c.balance * setup.rates[c.currency] for c in sandbox.world.clients.values())
+    clients = sum(c.balance * setup.rates[c.currency] for c in sandbox.state.clients.values())
     return held + clients + spent
 
 
 def do_something(sandbox, random, pay, currencies):
     """Transfer or spend at random; give what was spent, at the sandbox's rates."""
-    client = random.choice(list(sandbox.world.clients.values()))
+    client = random.choice(list(sandbox.state.clients.values()))
     if random.random() < 0.3:
         amount = Decimal(random.randrange(1, 5_000_000)).scaleb(-6)
         sandbox.spend(client.user_id, amount)
@@ -74,7 +74,7 @@ def test_money_is_conserved_whatever_fails(seed, make_request):
     for _ in range(1000):
         client_user_id, amount = random.randrange(1001, 1006), random.randrange(-9, 12)
         body = {"client_user_id": client_user_id, "balance": amount, "currency": "AUD"}
-        exchange(sandbox.world, make_request("PUT", "/reseller/transfer-credit", body))
+        exchange(sandbox.state, make_request("PUT", "/reseller/transfer-credit", body))
         assert before == worth(sandbox, 0)
     applied = {request.n for request in sandbox.requests} & {e.request for e in sandbox.ledger}
     assert len(sandbox.ledger) == len(applied) > 100
@@ -133,10 +133,10 @@ def test_a_caller_with_a_small_precision_does_not_round_the_sandbox(pay):
 def test_a_transfer_beyond_the_credit_changes_nothing():
     """The paying side never goes below zero by a transfer."""
     sandbox = Sandbox(credit="10")
-    before = (dict(sandbox.world.clients), sandbox.credit, sandbox.ledger, sandbox.world.revision)
+    before = (dict(sandbox.state.clients), sandbox.credit, sandbox.ledger, sandbox.state.revision)
     with pytest.raises(ShortOfCreditError):
-        sandbox.world.transfer(sandbox.world.clients[1001], Decimal("10.000001"), "AUD")
-    after = (dict(sandbox.world.clients), sandbox.credit, sandbox.ledger, sandbox.world.revision)
+        sandbox.state.transfer(sandbox.state.clients[1001], Decimal("10.000001"), "AUD")
+    after = (dict(sandbox.state.clients), sandbox.credit, sandbox.ledger, sandbox.state.revision)
     assert before == after
 
 
@@ -196,7 +196,7 @@ def test_money_is_a_plain_decimal_number(amount):
 
 def test_the_cast_is_fixed():
     """The first twelve are the same for everybody, each there for one oddity."""
-    cast = Sandbox().world.clients
+    cast = Sandbox().state.clients
     odd = {
         1003: cast[1003].row["setting_beta"],
         1004: cast[1004].row["user_phone"],
@@ -217,10 +217,10 @@ def test_the_cast_is_fixed():
 def test_generated_clients_follow_the_seed_and_not_the_number():
     """The same seed gives the same clients, however many are asked for."""
     many, few = Sandbox(accounts=50, seed=3), Sandbox(accounts=20, seed=3)
-    assert list(few.world.clients.values()) == list(many.world.clients.values())[:20]
+    assert list(few.state.clients.values()) == list(many.state.clients.values())[:20]
     assert (
-        list(Sandbox(accounts=20, seed=4).world.clients.values())[12:]
-        != list(few.world.clients.values())[12:]
+        list(Sandbox(accounts=20, seed=4).state.clients.values())[12:]
+        != list(few.state.clients.values())[12:]
     )
 
 
@@ -234,7 +234,7 @@ def test_clients_of_the_callers_own_are_filled_in():
         ada["_currency"]["currency_name_short"],
     )
     assert "client1002" == sandbox.account(1002)["username"]
-    assert Fault("lost", times=None) not in sandbox.world.setup.standing_faults
+    assert Fault("lost", times=None) not in sandbox.state.setup.standing_faults
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_clients_of_the_callers_own_are_filled_in():
     ],
 )
 def test_impossible_clients_are_refused(accounts, message):
-    """A world that cannot be is named before it opens."""
+    """A state that cannot be is named before it opens."""
     with pytest.raises(ValueError, match=message):
         Sandbox(accounts=accounts)
 
@@ -286,7 +286,7 @@ def test_the_request_log_keeps_the_last_ten_thousand(make_request):
     """A sandbox that serves for days does not grow with its requests."""
     sandbox = Sandbox(accounts=0)
     for _ in range(REQUESTS_KEPT + 5):
-        exchange(sandbox.world, make_request("GET", "/account"))
+        exchange(sandbox.state, make_request("GET", "/account"))
     numbers = [request.n for request in sandbox.requests]
     assert list(range(6, REQUESTS_KEPT + 6)) == numbers
 
@@ -295,29 +295,29 @@ def test_a_reset_brings_back_the_beginning(make_request, pay):
     """Accounts, credit, ledger, requests, faults and dice are as new; the revision goes on."""
     sandbox, fresh = Sandbox(), Sandbox()
     pay(sandbox, 1001, 5)
-    exchange(sandbox.world, make_request("GET", "/account"))
+    exchange(sandbox.state, make_request("GET", "/account"))
     sandbox.fail("lost", chance=0.5)
     sandbox.add_account()
-    revision = sandbox.world.revision
+    revision = sandbox.state.revision
     sandbox.reset()
-    assert (fresh.world.clients, Decimal(1000), (), (), ()) == (
-        sandbox.world.clients,
+    assert (fresh.state.clients, Decimal(1000), (), (), ()) == (
+        sandbox.state.clients,
         sandbox.credit,
         sandbox.ledger,
         sandbox.requests,
         sandbox.faults,
     )
-    assert sandbox.world.revision > revision
+    assert sandbox.state.revision > revision
 
 
 def test_every_change_is_a_new_revision(make_request, pay):
     """Whoever watches the number misses nothing."""
     sandbox = Sandbox()
-    seen = [sandbox.world.revision]
+    seen = [sandbox.state.revision]
     changes = [
         lambda: pay(sandbox, 1001, 1),
-        lambda: sandbox.world.tell(sandbox.ledger[-1]),
-        lambda: exchange(sandbox.world, make_request("GET", "/account")),
+        lambda: sandbox.state.mark_delivered(sandbox.ledger[-1]),
+        lambda: exchange(sandbox.state, make_request("GET", "/account")),
         lambda: sandbox.spend(1001, 1),
         lambda: sandbox.fail("lost"),
         lambda: sandbox.clear_fault(1),
@@ -327,18 +327,18 @@ def test_every_change_is_a_new_revision(make_request, pay):
     ]
     for change in changes:
         change()
-        seen.append(sandbox.world.revision)
+        seen.append(sandbox.state.revision)
     assert sorted(set(seen)) == seen
 
 
 def test_telling_after_a_reset_tells_nobody_else(pay):
-    """A slow answer that outlives a reset does not mark the new world's first transfer."""
+    """A slow answer that outlives a reset does not mark the new state's first transfer."""
     sandbox = Sandbox()
     pay(sandbox, 1001, 1)
     old = sandbox.ledger[0]
     sandbox.reset()
     pay(sandbox, 1002, 1)
-    sandbox.world.tell(old)
+    sandbox.state.mark_delivered(old)
     assert not sandbox.ledger[0].told
 
 

@@ -1,10 +1,10 @@
 import pytest
 
 from clicksend_reseller.sandbox import Sandbox
-from clicksend_reseller.sandbox.service.exchange import exchange, told
+from clicksend_reseller.sandbox.service.exchange import exchange, mark_delivered
 from clicksend_reseller.sandbox.service.faults import KINDS
 from clicksend_reseller.sandbox.service.messages import Request
-from clicksend_reseller.sandbox.trace import _GOT, LINES, tell
+from clicksend_reseller.sandbox.trace import _GOT, LINES, trace
 
 PAID = {"client_user_id": 1001, "balance": 12, "currency": "USD"}
 
@@ -14,7 +14,7 @@ def send(make_request):
     """Send a request through a sandbox, and tell its caller where nothing keeps it from being."""
 
     def send(sandbox, method, target, body=b""):
-        told(sandbox.world, exchange(sandbox.world, make_request(method, target, body)))
+        mark_delivered(sandbox.state, exchange(sandbox.state, make_request(method, target, body)))
 
     return send
 
@@ -47,7 +47,7 @@ def test_each_fault_has_its_words(pay, kind, end):
     sandbox = Sandbox()
     sandbox.fail(kind)
     pay(sandbox)
-    assert f"PUT transfer-credit 1001 12 USD → {end}" == tell(sandbox)
+    assert f"PUT transfer-credit 1001 12 USD → {end}" == trace(sandbox)
 
 
 def test_a_fault_may_be_applied_against_its_habit(pay):
@@ -60,7 +60,7 @@ def test_a_fault_may_be_applied_against_its_habit(pay):
     assert [
         "PUT transfer-credit 1001 12 USD → not applied, answer lost",
         "PUT transfer-credit 1001 12 USD → applied, answer 503",
-    ] == tell(sandbox).splitlines()
+    ] == trace(sandbox).splitlines()
 
 
 def test_every_kind_that_can_be_logged_has_words():
@@ -89,15 +89,15 @@ def test_every_operation_has_a_line(send, pay):
         r"PUT transfer-credit - - 'a\nba\nba\nba\nba\n… → not applied, answer 400",
         "PUT transfer-credit (no JSON object) → not applied, answer 400",
         "DELETE nowhere → answer 404",
-    ] == tell(sandbox).splitlines()
+    ] == trace(sandbox).splitlines()
 
 
 def test_a_caller_who_left_by_itself_is_told_apart(make_request):
     """No fault kept it from the answer."""
     sandbox = Sandbox()
-    exchange(sandbox.world, make_request("PUT", "/reseller/transfer-credit", PAID))
+    exchange(sandbox.state, make_request("PUT", "/reseller/transfer-credit", PAID))
     line = "PUT transfer-credit 1001 12 USD → applied, answer 200, but the caller had gone"
-    assert line == tell(sandbox)
+    assert line == trace(sandbox)
 
 
 def test_faults_that_wait_are_told(pay):
@@ -110,18 +110,18 @@ def test_faults_that_wait_are_told(pay):
         "PUT transfer-credit 1001 12 USD → applied, answer 200 late",
         "still armed: hang on get_account for 1001, struck 0 of 1 times",
         "still armed: slow on every request, struck 1 of 3 times",
-    ] == tell(sandbox).splitlines()
+    ] == trace(sandbox).splitlines()
 
 
 def test_a_long_story_is_its_end():
     """A walk over a long list does not fill the screen; the last lines are those that matter."""
     sandbox = Sandbox()
-    assert "no request arrived" == tell(sandbox)
-    world = sandbox.world
+    assert "no request arrived" == trace(sandbox)
+    state = sandbox.state
     for n in range(LINES + 3):
-        exchange(world, Request(method="GET", path=f"/v3/{n}"))
-    lines = tell(sandbox).splitlines()
+        exchange(state, Request(method="GET", path=f"/v3/{n}"))
+    lines = trace(sandbox).splitlines()
     assert ("… 3 earlier requests", "GET 3 → answer 404") == tuple(lines[:2])
     assert (LINES + 1, f"GET {LINES + 2} → answer 404") == (len(lines), lines[-1])
-    exchange(world, Request(method="GET", path="/v3/" + "a" * 70))
-    assert f"GET {'a' * 60}… → answer 404" == tell(sandbox).splitlines()[-1]
+    exchange(state, Request(method="GET", path="/v3/" + "a" * 70))
+    assert f"GET {'a' * 60}… → answer 404" == trace(sandbox).splitlines()[-1]

@@ -60,7 +60,7 @@ async def test_an_error_knows_its_request():
     sandbox = Sandbox()
     sandbox.fail("lost")
     async with raw_client(sandbox) as client:
-        with pytest.raises(httpx.RemoteProtocolError, match="told to fail: lost") as caught:
+        with pytest.raises(httpx.RemoteProtocolError, match="set to fail: lost") as caught:
             await client.get("/account")
     assert "/v3/account" == caught.value.request.url.path
 

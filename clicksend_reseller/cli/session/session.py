@@ -233,7 +233,7 @@ class Session:
         strangers = {
             transfer.client_user_id: transfer.currency
             for transfer in transfers
-            if transfer.client_user_id not in world.world.clients
+            if transfer.client_user_id not in world.state.clients
         }
         for user_id, currency in strangers.items():
             with contextlib.suppress(ValueError):  # a currency whose rate nobody knows

@@ -1,4 +1,4 @@
-"""How does a step reach the database, whole and durably?
+"""The way of a step to the database, whole and durable.
 
 Each step is one transaction in a task of its own: a caller who is cancelled leaves it running,
 because a transaction that was cut in two kept a SQLite file locked for minutes.

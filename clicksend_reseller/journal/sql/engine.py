@@ -1,4 +1,4 @@
-"""What becomes of a URL or an engine? An engine that the journal can trust, or a clear word."""
+"""An engine that the journal can trust, made from a URL or checked, or a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a journal keep its promises in a SQL database? SQLite by default, or PostgreSQL."""
+"""The journal in a SQL database: SQLite by default, or PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does each step look in SQL? The conditions in these WHEREs are the whole of the safety."""
+"""The steps in SQL: the conditions in these WHEREs are the whole of the safety."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is on record? Looked up or walked over, and never changed."""
+"""Reading of what is on record: looked up or walked over, and never changed."""
 
 from __future__ import annotations
 

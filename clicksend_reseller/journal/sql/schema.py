@@ -1,4 +1,4 @@
-"""How does the table look? One table, and how its rows become entries."""
+"""The journal's one table, and how its rows become entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the table there, and is it the one that the promises rest on? Looked at once."""
+"""The check, made once, that the table is there and is the one that the promises rest on."""
 
 from __future__ import annotations
 

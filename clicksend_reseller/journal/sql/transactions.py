@@ -1,4 +1,4 @@
-"""What does each step do inside its transaction? One function a step, on an open connection."""
+"""What each step does inside its transaction: a function for each, on an open connection."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class _Console:
         self._sandbox.fail(kind, **where)
 
     def _check_client(self, user_id: int | None) -> None:
-        if user_id is not None and user_id not in self._sandbox.world.clients:
+        if user_id is not None and user_id not in self._sandbox.state.clients:
             raise ValueError(
                 f"no client {user_id} in this sandbox, so the fault would never strike: "
                 "look the number up under Accounts"
@@ -110,7 +110,7 @@ class _Console:
     async def spend(self, request: Request) -> Response:
         user_id = request.path_params["id"]
         # A page may be older than a reset: then there is nobody to spend, and the page says so.
-        if user_id in self._sandbox.world.clients:
+        if user_id in self._sandbox.state.clients:
             self._sandbox.spend(user_id, 1)
         return _home("accounts", _asked(await _form(request)))
 
@@ -126,7 +126,7 @@ class _Console:
         problem: str = "",
         given: Mapping[str, str] | None = None,
     ) -> Response:
-        values = console_page(self._sandbox.world, _asked(asked), problem=problem, given=given)
+        values = console_page(self._sandbox.state, _asked(asked), problem=problem, given=given)
         html = self._template.render(values, origin=f"http://{request.headers['host']}")
         status = 422 if problem else 200
         return Response(html, status, HEADERS, media_type="text/html")

@@ -72,9 +72,9 @@ class RequestRow:
         return number
 
 
-def refused_transfers(world: SandboxState) -> list[LoggedRequest]:
+def refused_transfers(state: SandboxState) -> list[LoggedRequest]:
     """Give the requests for a transfer that was not applied, the oldest first."""
-    return [each for each in world.requests if _asks_in_vain(each)]
+    return [each for each in state.requests if _asks_in_vain(each)]
 
 
 def _asks_in_vain(request: LoggedRequest) -> bool:
@@ -82,17 +82,17 @@ def _asks_in_vain(request: LoggedRequest) -> bool:
 
 
 def transfer_rows(
-    world: SandboxState, refused: Iterable[LoggedRequest], count: int
+    state: SandboxState, refused: Iterable[LoggedRequest], count: int
 ) -> list[TransferRow]:
     """Give the newest transfers, applied and not, the newest first."""
-    applied = [applied_row(entry) for entry in world.ledger[-count:]]
+    applied = [applied_row(entry) for entry in state.ledger[-count:]]
     rows = [*applied, *(refused_row(request) for request in list(refused)[-count:])]
     return sorted(rows, key=lambda row: row.request, reverse=True)[:count]
 
 
 def applied_row(entry: Entry) -> TransferRow:
     """Give the row of a transfer in the ledger."""
-    end = "told" if entry.told else "not told"
+    end = "delivered" if entry.told else "not delivered"
     return TransferRow(
         n=entry.n,
         request=entry.request,
@@ -101,7 +101,7 @@ def applied_row(entry: Entry) -> TransferRow:
         amount=entry.amount,
         currency=entry.currency,
         fate=PAID if entry.told else UNKNOWN,
-        words=f"applied, the caller was {end}",
+        words=f"applied, the answer was {end}",
         entry=entry,
     )
 
@@ -151,9 +151,9 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def request_row(world: SandboxState, request: LoggedRequest) -> RequestRow:
+def request_row(state: SandboxState, request: LoggedRequest) -> RequestRow:
     """Give the row of a request."""
-    entry = world.ledger[request.entry - 1] if request.entry else None
+    entry = state.ledger[request.entry - 1] if request.entry else None
     content = read_json(request.answer)
     is_json = content is not None
     return RequestRow(

@@ -123,31 +123,31 @@ class Timeline:
 
 
 def client_timeline(
-    world: SandboxState, client: Client, refused: Sequence[LoggedRequest]
+    state: SandboxState, client: Client, refused: Sequence[LoggedRequest]
 ) -> Timeline:
     """Give a client's balance over time, with what was refused to it.
 
     Args:
-        world: that the client lives in.
+        state: that of the client's sandbox.
         client: whose.
         refused: the transfers to it that were not applied.
     """
-    kept = tuple(world.balances.get(client.user_id, ()))
+    kept = tuple(state.balances.get(client.user_id, ()))
     if not kept:
         return Timeline(
             begun=client.balance, events=[_vain(each, client.balance) for each in refused]
         )
     changes = [
-        _change(world, before, after) for before, after in pairwise(kept) if after.since is not None
+        _change(state, before, after) for before, after in pairwise(kept) if after.since is not None
     ]
     vain = [_vain(each, _at(kept, each.time)) for each in refused]
     events = sorted([*changes, *vain], key=lambda event: event.time)[-POINTS_KEPT:]
     return Timeline(begun=kept[0].amount, events=events)
 
 
-def _change(world: SandboxState, before: Balance, after: Balance) -> Event:
+def _change(state: SandboxState, before: Balance, after: Balance) -> Event:
     change = minus(after.amount, before.amount)
-    entry = world.ledger[after.entry - 1] if after.entry else None
+    entry = state.ledger[after.entry - 1] if after.entry else None
     row = applied_row(entry) if entry else None
     return Event(
         time=after.since or 0.0,
@@ -173,11 +173,11 @@ def _signed(change: Decimal, words: str) -> str:
     return f"{sign}{amount_in_words(change.copy_abs())}, {words}"
 
 
-def credit_timeline(world: SandboxState) -> Timeline:
+def credit_timeline(state: SandboxState) -> Timeline:
     """Give the reseller's credit over time."""
-    entries = world.ledger[-POINTS_KEPT - 1 :]
-    is_whole = len(entries) == len(world.ledger)
-    begun = world.setup.credit if is_whole else entries[0].credit_after
+    entries = state.ledger[-POINTS_KEPT - 1 :]
+    is_whole = len(entries) == len(state.ledger)
+    begun = state.setup.credit if is_whole else entries[0].credit_after
     shown = entries if is_whole else entries[1:]
     return Timeline(begun=begun, events=[_moved(entry) for entry in shown])
 

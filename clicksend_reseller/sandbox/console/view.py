@@ -103,23 +103,23 @@ class Row:
 
 
 def console_page(
-    world: SandboxState, asked: Asked, *, problem: str = "", given: Mapping[str, str] | None = None
+    state: SandboxState, asked: Asked, *, problem: str = "", given: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Give what the template needs, all of one moment.
 
     Args:
-        world: what is shown.
+        state: what is shown.
         asked: which accounts, and how many rows.
         problem: what was wrong with the form that was sent.
         given: that form, to be filled in again.
     """
-    with world.lock:
-        refused = refused_transfers(world)
+    with state.lock:
+        refused = refused_transfers(state)
         return {
-            **_numbers(world, refused),
-            **_accounts(world, asked, refused),
-            **_traffic(world, asked, refused),
-            "faults": world.faults.armed,
+            **_numbers(state, refused),
+            **_accounts(state, asked, refused),
+            **_traffic(state, asked, refused),
+            "faults": state.faults.armed,
             "kinds": {kind: KINDS_IN_WORDS[kind] for kind in SERVED_KINDS},
             "operations": OPERATIONS,
             "problem": problem,
@@ -127,32 +127,32 @@ def console_page(
         }
 
 
-def _numbers(world: SandboxState, refused: Sequence[LoggedRequest]) -> dict[str, Any]:
+def _numbers(state: SandboxState, refused: Sequence[LoggedRequest]) -> dict[str, Any]:
     return {
-        "revision": world.revision,
-        "credit": world.credit,
-        "credit_line": credit_timeline(world),
-        "currency": world.setup.currency,
-        "clients": len(world.clients),
-        "applied": len(world.ledger),
-        "untold": sum(not entry.told for entry in world.ledger),
+        "revision": state.revision,
+        "credit": state.credit,
+        "credit_line": credit_timeline(state),
+        "currency": state.setup.currency,
+        "clients": len(state.clients),
+        "applied": len(state.ledger),
+        "undelivered": sum(not entry.told for entry in state.ledger),
         "vain": len(refused),
-        "requests": world.requests_seen,
-        "known": world.clients,
+        "requests": state.requests_seen,
+        "known": state.clients,
     }
 
 
-def _traffic(world: SandboxState, asked: Asked, refused: Sequence[LoggedRequest]) -> dict[str, Any]:
+def _traffic(state: SandboxState, asked: Asked, refused: Sequence[LoggedRequest]) -> dict[str, Any]:
     count = MORE_ROWS if asked.more else ROWS_SHOWN
-    transfers = transfer_rows(world, refused, count)
-    logged = list(world.requests)[: -count - 1 : -1]
+    transfers = transfer_rows(state, refused, count)
+    logged = list(state.requests)[: -count - 1 : -1]
     if asked.request is not None and asked.request not in {each.n for each in logged}:
-        logged += [each for each in world.requests if each.n == asked.request]
+        logged += [each for each in state.requests if each.n == asked.request]
     amounts = [row.amount for row in transfers if not isinstance(row.amount, str)]
     entries = [row.entry for row in transfers if row.entry]
     return {
         "transfers": transfers,
-        "logged": [request_row(world, each) for each in logged],
+        "logged": [request_row(state, each) for each in logged],
         "at_hand": {each.n for each in logged},
         "decimals": {
             "amount": most_decimals(amounts),
@@ -163,9 +163,9 @@ def _traffic(world: SandboxState, asked: Asked, refused: Sequence[LoggedRequest]
 
 
 def _accounts(
-    world: SandboxState, asked: Asked, refused: Iterable[LoggedRequest]
+    state: SandboxState, asked: Asked, refused: Iterable[LoggedRequest]
 ) -> dict[str, Any]:
-    found = [each for each in world.clients.values() if _matches(each, asked.search.lower())]
+    found = [each for each in state.clients.values() if _matches(each, asked.search.lower())]
     found.sort(key=lambda client: client.user_id)
     last = max(1, math.ceil(len(found) / ACCOUNTS_A_PAGE))
     page = min(asked.page, last)
@@ -175,7 +175,7 @@ def _accounts(
     for request in refused:
         vain[request.client_user_id].append(request)
     return {
-        "rows": [_row(world, client, vain[client.user_id]) for client in clients],
+        "rows": [_row(state, client, vain[client.user_id]) for client in clients],
         "balance_decimals": most_decimals(client.balance for client in clients),
         "found": len(found),
         "asked": asked.at(page),
@@ -190,11 +190,11 @@ def _matches(client: Client, search: str) -> bool:
     return any(search in str(text).lower() for text in (client.user_id, *fields))
 
 
-def _row(world: SandboxState, client: Client, refused: Sequence[LoggedRequest]) -> Row:
+def _row(state: SandboxState, client: Client, refused: Sequence[LoggedRequest]) -> Row:
     return Row(
         client=client,
-        tags=_tags(client, world.setup.standing_faults),
-        timeline=client_timeline(world, client, refused),
+        tags=_tags(client, state.setup.standing_faults),
+        timeline=client_timeline(state, client, refused),
     )
 
 

@@ -1,4 +1,4 @@
-"""What does an account look like on the wire, and how is one read from a mapping?"""
+"""An account as the wire has it, and the reading of one from a mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the Reseller API answer? One function over six routes; nothing in it waits."""
+"""The answers of the Reseller API: one function over six routes; nothing in it waits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Target:
 
 
 def identify(request: Request) -> Target:
-    """Tell what a request is about, whether it is well formed or not."""
+    """Find what a request is about, whether it is well formed or not."""
     for method, path, operation in ROUTES:
         found = path.fullmatch(request.path)
         if found and method == request.method:
@@ -87,18 +87,18 @@ def _client(found: re.Match[str], operation: str, request: Request) -> int | Non
     return int(found[1]) if found.re.groups else None
 
 
-def answer(world: SandboxState, request: Request) -> Reply:
+def answer(state: SandboxState, request: Request) -> Reply:
     """Do what is asked and say what the API would say."""
     target = identify(request)
     if target.operation is None:
         return NO_SUCH_ROUTE
-    calls, reset = world.count_call(target.operation)
-    limit = world.setup.quirks.rate_limit
+    calls, reset = state.count_call(target.operation)
+    limit = state.setup.quirks.rate_limit
     if limit is None:
-        return _allowed(world, request, target)
+        return _allowed(state, request, target)
     if calls > limit:
         return with_rate(TOO_MANY, limit=limit, remaining=0, reset=reset)
-    reply = _allowed(world, request, target)
+    reply = _allowed(state, request, target)
     return with_rate(reply, limit=limit, remaining=limit - calls, reset=reset)
 
 
@@ -114,11 +114,11 @@ def with_rate(reply: Reply, *, limit: int, remaining: int, reset: int) -> Reply:
     return attrs.evolve(reply, headers={**reply.headers, **headers})
 
 
-def _allowed(world: SandboxState, request: Request, target: Target) -> Reply:
-    if request.authorization != credentials(world.setup.username, world.setup.api_key):
+def _allowed(state: SandboxState, request: Request, target: Target) -> Reply:
+    if request.authorization != credentials(state.setup.username, state.setup.api_key):
         return UNAUTHORIZED
     try:
-        return _HANDLERS[target.operation or ""](world, request, target)
+        return _HANDLERS[target.operation or ""](state, request, target)
     except RefusalError as refusal:
         return refusal.reply
 
@@ -128,10 +128,10 @@ def credentials(username: str, api_key: str) -> str:
     return f"Basic {b64encode(f'{username}:{api_key}'.encode()).decode()}"
 
 
-def _list(world: SandboxState, request: Request, _target: Target) -> Reply:
-    quirks = world.setup.quirks
-    clients = sorted(world.clients.values(), key=lambda client: client.user_id)
-    page = page_of(clients, request.query, quirks, lambda client: _read(world, client))
+def _list(state: SandboxState, request: Request, _target: Target) -> Reply:
+    quirks = state.setup.quirks
+    clients = sorted(state.clients.values(), key=lambda client: client.user_id)
+    page = page_of(clients, request.query, quirks, lambda client: _read(state, client))
     if quirks.currency_beside_data:
         page = _emptied(page)
     return success("Here are you data.", page)
@@ -143,54 +143,54 @@ def _emptied(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "data": rows, **{name: {} for name in moved}}
 
 
-def _get(world: SandboxState, _request: Request, target: Target) -> Reply:
-    return success("Here are your data.", _read(world, _find(world, target)))
+def _get(state: SandboxState, _request: Request, target: Target) -> Reply:
+    return success("Here are your data.", _read(state, _find(state, target)))
 
 
-def _create(world: SandboxState, request: Request, _target: Target) -> Reply:
-    fields = _account_form(world, request)
-    _refuse_a_taken_name(world, fields["username"], besides=None)
+def _create(state: SandboxState, request: Request, _target: Target) -> Reply:
+    fields = _account_form(state, request)
+    _refuse_a_taken_name(state, fields["username"], besides=None)
     currency = _CURRENCIES.get(fields["country"], "")
     client = read_client(
         {**_stored(fields), "user_phone": dialled(fields["user_phone"], fields["country"])},
-        next_id=world.next_id,
-        currency=currency if currency in world.setup.rates else world.setup.currency,
+        next_id=state.next_id,
+        currency=currency if currency in state.setup.rates else state.setup.currency,
     )
-    world.add(client)
-    status = world.setup.quirks.create_status
-    return success("New reseller has been added.", _shown(world, client), status=status)
+    state.add(client)
+    status = state.setup.quirks.create_status
+    return success("New reseller has been added.", _shown(state, client), status=status)
 
 
-def _update(world: SandboxState, request: Request, target: Target) -> Reply:
-    client = _find(world, target)
-    fields = _account_form(world, request)
-    _refuse_a_taken_name(world, fields["username"], besides=client)
+def _update(state: SandboxState, request: Request, target: Target) -> Reply:
+    client = _find(state, target)
+    fields = _account_form(state, request)
+    _refuse_a_taken_name(state, fields["username"], besides=client)
     changed = {name: fields[name] for name in fields if name != "password"}
     updated = attrs.evolve(client, row={**client.row, **changed})
-    world.add(updated)
-    return success("Reseller account has been updated.", _shown(world, updated))
+    state.add(updated)
+    return success("Reseller account has been updated.", _shown(state, updated))
 
 
-def _transfer(world: SandboxState, request: Request, _target: Target) -> Reply:
-    setup = world.setup
+def _transfer(state: SandboxState, request: Request, _target: Target) -> Reply:
+    setup = state.setup
     form = transfer_form(
         request.body,
         currencies=setup.rates,
         negative_amounts=setup.quirks.negative_amounts,
     )
-    client = _find(world, Target(client_user_id=form.client_user_id))
+    client = _find(state, Target(client_user_id=form.client_user_id))
     try:
-        paid = world.transfer(client, form.amount, form.currency)
+        paid = state.transfer(client, form.amount, form.currency)
     except ShortOfCreditError:
         return SHORT_OF_CREDIT
-    return success("Your balance has been successfully transferred.", _shown(world, paid))
+    return success("Your balance has been successfully transferred.", _shown(state, paid))
 
 
-def _own(world: SandboxState, _request: Request, _target: Target) -> Reply:
-    setup = world.setup
+def _own(state: SandboxState, _request: Request, _target: Target) -> Reply:
+    setup = state.setup
     fields = {"user_id": 1, "username": setup.username, "account_name": "The reseller"}
     own = read_client(fields, next_id=1, currency=setup.currency)
-    return success("Here's your account", _styled(show(own, world.credit_in_reads()), setup.quirks))
+    return success("Here's your account", _styled(show(own, state.credit_in_reads()), setup.quirks))
 
 
 _HANDLERS = {
@@ -203,19 +203,19 @@ _HANDLERS = {
 }
 
 
-def _find(world: SandboxState, target: Target) -> Client:
-    client = world.clients.get(target.client_user_id or 0)
+def _find(state: SandboxState, target: Target) -> Client:
+    client = state.clients.get(target.client_user_id or 0)
     if client is None:
         raise RefusalError(NO_SUCH_CLIENT)
     return client
 
 
-def _account_form(world: SandboxState, request: Request) -> dict[str, str]:
-    return account_form(request.body, world.setup.quirks.password_rule)
+def _account_form(state: SandboxState, request: Request) -> dict[str, str]:
+    return account_form(request.body, state.setup.quirks.password_rule)
 
 
-def _refuse_a_taken_name(world: SandboxState, username: str, *, besides: Client | None) -> None:
-    for client in world.clients.values():
+def _refuse_a_taken_name(state: SandboxState, username: str, *, besides: Client | None) -> None:
+    for client in state.clients.values():
         if client != besides and client.row["username"] == username:
             raise RefusalError(NAME_IS_TAKEN)
 
@@ -232,12 +232,12 @@ def _stored(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _read(world: SandboxState, client: Client) -> dict[str, Any]:
-    return _styled(show(client, world.balance_in_reads(client)), world.setup.quirks)
+def _read(state: SandboxState, client: Client) -> dict[str, Any]:
+    return _styled(show(client, state.balance_in_reads(client)), state.setup.quirks)
 
 
-def _shown(world: SandboxState, client: Client) -> dict[str, Any]:
-    return _styled(show(client, client.balance), world.setup.quirks)
+def _shown(state: SandboxState, client: Client) -> dict[str, Any]:
+    return _styled(show(client, client.balance), state.setup.quirks)
 
 
 def _styled(row: dict[str, Any], quirks: Quirks) -> dict[str, Any]:

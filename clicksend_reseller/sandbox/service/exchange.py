@@ -1,4 +1,4 @@
-"""What becomes of one request? It is logged, may meet a fault, and changes the world or not.
+"""One request from arrival to answer: it is logged, may meet a fault, and changes the state or not.
 
 Both levels, in process and on sockets, go through here; they differ only in how they deliver.
 """
@@ -45,49 +45,49 @@ class Exchange:
     entry: Entry | None
 
     @property
-    def tells(self) -> bool:
+    def delivers(self) -> bool:
         """The caller gets the right answer, sooner or later."""
         return self.fault is None or self.fault.kind == "slow"
 
 
-def refuse(world: SandboxState, method: str, path: str) -> Fault | None:
+def refuse(state: SandboxState, method: str, path: str) -> Fault | None:
     """Strike before the body is asked for: the connection itself is refused.
 
     It comes before every other fault, whichever was armed first, as it does in life.
     """
     request = Request(method=method, path=path)
     target = identify(request)
-    with world.lock:
-        fault = world.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
+    with state.lock:
+        fault = state.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
         if fault:
-            world.changed()
+            state.changed()
     return fault
 
 
-def exchange(world: SandboxState, request: Request) -> Exchange:
-    """Take a request that has arrived whole through the world."""
-    with world.lock:
-        return _exchange(world, request, identify(request))
+def exchange(state: SandboxState, request: Request) -> Exchange:
+    """Log a request that has arrived whole, and answer it."""
+    with state.lock:
+        return _exchange(state, request, identify(request))
 
 
-def _exchange(world: SandboxState, request: Request, target: Target) -> Exchange:
-    world.requests_seen += 1
-    fault = world.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
-    entries = len(world.ledger)
-    right = answer(world, request) if fault is None or fault.applies else None
+def _exchange(state: SandboxState, request: Request, target: Target) -> Exchange:
+    state.requests_seen += 1
+    fault = state.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
+    entries = len(state.ledger)
+    right = answer(state, request) if fault is None or fault.applies else None
     reply = _reply(fault, right, request)
-    entry = world.ledger[-1] if len(world.ledger) > entries else None
+    entry = state.ledger[-1] if len(state.ledger) > entries else None
     done = Exchange(fault=fault, reply=reply, entry=entry)
-    world.requests.append(_logged(world, request, target, done))
-    world.changed()
+    state.requests.append(_logged(state, request, target, done))
+    state.changed()
     return done
 
 
-def told(world: SandboxState, exchange: Exchange) -> None:
+def mark_delivered(state: SandboxState, exchange: Exchange) -> None:
     """Note that the caller was given the whole right answer."""
-    if exchange.entry and exchange.tells:
-        with world.lock:
-            world.tell(exchange.entry)
+    if exchange.entry and exchange.delivers:
+        with state.lock:
+            state.mark_delivered(exchange.entry)
 
 
 def _fits(fault: Fault, target: Target) -> bool:
@@ -147,12 +147,12 @@ def _wait(reply: Reply, fault: Fault) -> Reply:
     return attrs.evolve(reply, headers={**reply.headers, "retry-after": str(fault.retry_after)})
 
 
-def _logged(world: SandboxState, request: Request, target: Target, done: Exchange) -> LoggedRequest:
+def _logged(state: SandboxState, request: Request, target: Target, done: Exchange) -> LoggedRequest:
     fault, reply = done.fault, done.reply
     answered = fault is None or fault.kind not in BREAKING
     return LoggedRequest(
-        n=world.requests_seen,
-        time=world.setup.clock(),
+        n=state.requests_seen,
+        time=state.setup.clock(),
         method=request.method,
         path=request.path,
         query=masked_query(request.query),

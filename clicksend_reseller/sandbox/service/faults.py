@@ -1,4 +1,4 @@
-"""What can go wrong on purpose, and which armed fault strikes next?"""
+"""The faults that can be armed, and the choice of the one that strikes next."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Kind:
 
     Attributes:
         error: what the HTTP library raises in process; None where an answer comes, or silence.
-        applied: whether the request still changes the world, unless the fault says otherwise.
+        applied: whether the request still changes the state, unless the fault says otherwise.
         may_apply: the values that a fault may say otherwise.
         status: the HTTP status of the answer that comes instead of the right one.
     """
@@ -119,7 +119,7 @@ class Fault:
         times: how often it strikes; None is for ever.
         after: how many matching requests pass unharmed first.
         chance: the probability, from the sandbox's seeded generator.
-        applied: whether the request changes the world; None is what the kind does.
+        applied: whether the request changes the state; None is what the kind does.
         seconds: how long a slow answer takes.
         status: the status of an "error" or a "page"; None is 500 and 502.
         response_code: the code in the envelope of an "error"; None follows the status.
@@ -144,7 +144,7 @@ class Fault:
 
     @property
     def applies(self) -> bool:
-        """The request changes the world all the same."""
+        """The request changes the state all the same."""
         return KINDS[self.kind].applied if self.applied is None else self.applied
 
     @property

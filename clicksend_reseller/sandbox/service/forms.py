@@ -1,4 +1,4 @@
-"""Is a body what the documentation asks for? Read it, or refuse it field by field."""
+"""The reading of bodies: as the documentation asks for them, or refused field by field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes in and what comes out: a request, a reply, and the envelope round every answer."""
+"""A request, a reply, and the envelope round every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is an amount worth in another currency? Decimal only, six decimals, half even."""
+"""Conversion between currencies: Decimal only, six decimals, half even."""
 
 from __future__ import annotations
 

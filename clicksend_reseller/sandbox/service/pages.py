@@ -1,4 +1,4 @@
-"""Which rows stand on a page, and what does the page say of itself?"""
+"""The rows of a page of the list, and what the page says of itself."""
 
 from __future__ import annotations
 

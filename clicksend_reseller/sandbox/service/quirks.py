@@ -1,4 +1,4 @@
-"""How does this sandbox differ from the plain API? The habits that one can switch on.
+"""The habits in which a sandbox can differ from the plain API.
 
 Nobody outside can see the live reseller API, so whatever is uncertain about it is a switch here.
 """

@@ -1,4 +1,4 @@
-"""What must not be shown of a request? What proves who is asking, passwords and keys."""
+"""Masking of what proves who is asking, of passwords and of keys."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who are the clients when a sandbox opens?
+"""The clients of a sandbox when it opens.
 
-The first twelve are a fixed cast, like the test cards of a payment provider: each is there for
+The first twelve are fixed, like the test cards of a payment provider: each is there for
 one oddity, and their numbers never change.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.service.accounts import Client
 
-_CAST: tuple[Mapping[str, Any], ...] = (
+_FIXED: tuple[Mapping[str, Any], ...] = (
     {"user_id": 1001, "username": "plain", "balance": "50.000000"},
     {"user_id": 1002, "username": "dollars", "balance": "20.000000", "currency": "USD"},
     {"user_id": 1003, "username": "old-row", "balance": "115.000000", "setting_beta": 0},
@@ -59,26 +59,26 @@ _STANDING = (
 _PLACES = (("AU", "AUD"), ("US", "USD"), ("GB", "GBP"), ("NZ", "NZD"), ("DE", "EUR"))
 
 
-def cast(count: int, seed: int) -> tuple[Client, ...]:
-    """Give the first clients of the fixed cast, and above it generated ones.
+def seed_clients(count: int, seed: int) -> tuple[Client, ...]:
+    """Give the first of the fixed clients, and above them generated ones.
 
     Raises:
         ValueError: not a number of clients.
     """
     if isinstance(count, bool) or count < 0:
         raise ValueError(f"accounts is a whole number from 0 on, or the clients, not {count!r}")
-    fixed = [read_client(fields, next_id=1) for fields in _CAST[:count]]
+    fixed = [read_client(fields, next_id=1) for fields in _FIXED[:count]]
     random = Random(seed)  # noqa: S311 - the same clients for the same seed is the point
-    return (*fixed, *(_generated(1001 + n, random) for n in range(len(_CAST), count)))
+    return (*fixed, *(_generated(1001 + n, random) for n in range(len(_FIXED), count)))
 
 
 def standing_faults(clients: Iterable[Client]) -> tuple[Fault, ...]:
-    """Give the faults that belong to members of the cast who are there."""
+    """Give the faults that belong to the fixed clients who are there."""
     present = {client.user_id for client in clients}
     return tuple(fault for fault in _STANDING if fault.client_user_id in present)
 
 
-def read_cast(
+def read_clients(
     accounts: Iterable[Mapping[str, Any]], currencies: Container[str]
 ) -> tuple[Client, ...]:
     """Read the caller's own clients.

@@ -1,4 +1,4 @@
-"""What does the sandbox know? The accounts, the credit, and a ledger of every transfer."""
+"""The state of a sandbox: the accounts, the credit, and a ledger of every transfer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Entry:
         balance_after: the client's, in the client's currency.
         credit_after: the reseller's, in the reseller's currency.
         request: the number of the request that caused it.
-        told: the caller was given the whole answer.
+        told: the whole answer was delivered to the caller.
     """
 
     n: int
@@ -105,7 +105,7 @@ class Balance:
 
 @attrs.frozen(kw_only=True)
 class Setup:
-    """What a world is when it begins, and again after a reset."""
+    """What a state is when it begins, and again after a reset."""
 
     clients: tuple[Client, ...]
     standing_faults: tuple[Fault, ...]
@@ -123,7 +123,7 @@ class SandboxState:
     """The state behind the API; nothing in it waits or does I/O.
 
     Attributes:
-        lock: held by whoever changes the world, or reads more than one thing of it: a served
+        lock: held by whoever changes the state, or reads more than one thing of it: a served
             sandbox may be steered from another thread.
         watchers: called after each change, in whichever thread made it.
     """
@@ -227,7 +227,7 @@ class SandboxState:
             )
         )
 
-    def tell(self, entry: Entry) -> None:
+    def mark_delivered(self, entry: Entry) -> None:
         """Note that the caller was given the whole answer, unless a reset came between."""
         place = entry.n - 1
         if place < len(self.ledger) and self.ledger[place] is entry:

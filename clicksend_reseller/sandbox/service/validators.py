@@ -1,4 +1,4 @@
-"""Can a field hold this value? Validators whose message says what it could hold."""
+"""Validators of fields, whose messages say what a field can hold."""
 
 from __future__ import annotations
 

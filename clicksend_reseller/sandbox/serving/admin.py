@@ -1,4 +1,4 @@
-"""How does another process steer and question a served sandbox? By JSON under /_sandbox/."""
+"""The admin API, JSON under /_sandbox/, by which other processes steer and read a sandbox."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class _Admin:
         challenge = request.query_params.get("challenge", "")
         if not is_challenge(challenge):
             raise ValueError("challenge must be 32 hexadecimal digits that were never used before")
-        setup = self._sandbox.world.setup
+        setup = self._sandbox.state.setup
         return _json(answer_to(challenge, username=setup.username, api_key=setup.api_key))
 
     async def openapi(self, _request: Request) -> Response:
-        return _json(describe(self._sandbox.world.setup.rates))
+        return _json(describe(self._sandbox.state.setup.rates))
 
     async def state(self, _request: Request) -> Response:
-        return _json(serialize.state(self._sandbox.world))
+        return _json(serialize.state(self._sandbox.state))
 
     async def ledger(self, request: Request) -> Response:
         after = _after(request)
@@ -119,13 +119,13 @@ class _Admin:
     async def spend(self, request: Request) -> Response:
         user_id = request.path_params["id"]
         amount = (await _body(request)).get("amount", "1")
-        if user_id not in self._sandbox.world.clients:
+        if user_id not in self._sandbox.state.clients:
             return _error(404, f"no client {user_id} in this sandbox")
         self._sandbox.spend(user_id, amount)
         return _json(self._account(user_id))
 
     def _account(self, user_id: int) -> dict[str, Any]:
-        return serialize.account(self._sandbox.world.clients[user_id])
+        return serialize.account(self._sandbox.state.clients[user_id])
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Who hears that something changed? Whoever follows the stream: it carries the revision only."""
+"""The stream of changes: it carries the revision only."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.service.state import SandboxState
 
-# Seconds. Many changes at once are one word, and a silent stream says now and then that it lives.
-# At the end the streams get a moment to say so.
+# Seconds: many changes at once are one event, a silent stream says now and then that it lives,
+# and at the end the streams get a moment to say so.
 PAUSE = 0.1
 SILENCE = 15.0
 PARTING = 0.4
 
 
 class Changes:
-    """The streams that are open, and how they are told; they belong to the server's loop."""
+    """The streams that are open, and how they are woken; they belong to the server's loop."""
 
-    def __init__(self, world: SandboxState) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
         self._loop = asyncio.get_running_loop()
         self._listeners: set[asyncio.Event] = set()
         self._all_left = asyncio.Event()
@@ -40,7 +40,7 @@ class Changes:
             yield b"event: over\ndata:\n\n"
 
     async def close(self) -> None:
-        """Tell the streams that it is over, and give them a moment to say so."""
+        """End the streams, and give them a moment to say so."""
         self._is_over = True
         self._wake()
         with suppress(TimeoutError):
@@ -55,12 +55,12 @@ class Changes:
             return b": nothing new\n\n"
         news.clear()
         # The browser looks soon again for a sandbox that was gone.
-        return f"event: changed\nretry: 500\ndata: {self._world.revision}\n\n".encode()
+        return f"event: changed\nretry: 500\ndata: {self._state.revision}\n\n".encode()
 
     @contextmanager
     def _listening(self, news: asyncio.Event) -> Generator[None]:
         if not self._listeners:
-            self._world.watchers.append(self._changed)
+            self._state.watchers.append(self._changed)
         self._listeners.add(news)
         self._all_left.clear()
         try:
@@ -68,7 +68,7 @@ class Changes:
         finally:
             self._listeners.discard(news)
             if not self._listeners:
-                self._world.watchers.remove(self._changed)
+                self._state.watchers.remove(self._changed)
                 self._all_left.set()
 
     def _changed(self) -> None:

@@ -1,4 +1,4 @@
-"""Who may steer a served sandbox? This machine's programs and its own page; no other page."""
+"""The guard of the admin API: this machine's programs and its own page; no other page."""
 
 from __future__ import annotations
 

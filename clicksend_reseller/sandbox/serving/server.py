@@ -1,4 +1,4 @@
-"""How does the sandbox answer on a real socket? Starlette for the routes, uvicorn below them."""
+"""The sandbox on a real socket: Starlette for the routes, uvicorn below them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from clicksend_reseller.sandbox.console.routes import HOME
 from clicksend_reseller.sandbox.service.api import BASE_PATH
-from clicksend_reseller.sandbox.service.exchange import Exchange, exchange, told
+from clicksend_reseller.sandbox.service.exchange import Exchange, exchange, mark_delivered
 from clicksend_reseller.sandbox.service.faults import BREAKING
 from clicksend_reseller.sandbox.service.messages import Request
 from clicksend_reseller.sandbox.serving.admin import admin_app
@@ -58,7 +58,7 @@ async def serve(sandbox: SandboxControl, host: str, port: int) -> AsyncGenerator
         OSError: the port is taken, or the host is none of this machine's.
     """
     connections: Connections = {}
-    changes = Changes(sandbox.world)
+    changes = Changes(sandbox.state)
     server = uvicorn.Server(_config(_app(sandbox, connections, changes), connections, host, port))
     await _start(server)
     try:
@@ -104,7 +104,7 @@ def _app(sandbox: SandboxControl, connections: Connections, changes: Changes) ->
         routes=[
             *(Route(path, _to_the_console) for path in ("/", "/_sandbox")),
             Mount("/_sandbox", app=admin_app(sandbox, changes)),
-            Mount("/", app=_API(sandbox.world, connections)),
+            Mount("/", app=_API(sandbox.state, connections)),
         ]
     )
 
@@ -116,7 +116,7 @@ def _to_the_console(_request: HTTPRequest) -> Response:
 def _served(sandbox: SandboxControl, host: str, port: int) -> Served:
     name = _EVERYWHERE.get(host, host)
     root = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-    setup = sandbox.world.setup
+    setup = sandbox.state.setup
     env = {
         "CLICKSEND_BASE_URL": root + BASE_PATH,
         "CLICKSEND_USERNAME": setup.username,
@@ -128,8 +128,8 @@ def _served(sandbox: SandboxControl, host: str, port: int) -> Served:
 class _API:
     """The application behind everything that is not the sandbox's own."""
 
-    def __init__(self, world: SandboxState, connections: Connections) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState, connections: Connections) -> None:
+        self._state = state
         self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +137,7 @@ class _API:
             request = await _arrived(scope, receive)
         except ClientDisconnect:
             return
-        done = exchange(self._world, request)
+        done = exchange(self._state, request)
         if done.fault and done.fault.kind in BREAKING:
             await self._break_off(done, scope, receive)
         elif not (done.fault and done.fault.kind == "slow" and await _gone(receive, done)):
@@ -151,8 +151,8 @@ class _API:
 
     async def _deliver(self, done: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         reply = done.reply
-        # Noted first: whoever has the answer and asks the ledger, from any thread, finds it told.
-        told(self._world, done)
+        # Noted first: whoever has the answer and asks the ledger, from any thread, finds the note.
+        mark_delivered(self._state, done)
         await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""How does a fault look on a socket? Below HTTP, on the connection that the request came by."""
+"""Faults below HTTP, on the connection that the request came by."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def break_off(kind: str, transport: asyncio.Transport, reply: Reply) -> No
         case "lost":
             transport.close()
         case "cut":
-            _last_words(transport, _head(reply) + reply.body[: len(reply.body) // 2])
+            _write_and_close(transport, _head(reply) + reply.body[: len(reply.body) // 2])
         case "garbage":
-            _last_words(transport, b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+            _write_and_close(transport, b"\x16\x03\x01 this is not HTTP\r\n\r\n")
         case "drip":
             await _drip(transport, _head(reply) + reply.body)
         case _:
@@ -60,8 +60,8 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _last_words(transport: asyncio.Transport, words: bytes) -> None:
-    transport.write(words)
+def _write_and_close(transport: asyncio.Transport, content: bytes) -> None:
+    transport.write(content)
     transport.close()
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clicksend_reseller.sandbox.files import read_accounts
 from clicksend_reseller.sandbox.sandbox import Sandbox
@@ -23,9 +23,10 @@ from clicksend_reseller.sandbox.service.money import read_rates
 from clicksend_reseller.sandbox.service.quirks import parse_quirks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
+    from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.serving.server import Served
 
 
@@ -122,7 +123,7 @@ def _opened(options: argparse.Namespace) -> Sandbox:
     return sandbox
 
 
-def _accounts(word: str, rates: Mapping[str, Decimal]) -> int | Iterable[Mapping[str, Any]]:
+def _accounts(word: str, rates: Mapping[str, Decimal]) -> int | list[Client]:
     if word.isascii() and word.isdigit():
         return int(word)
     return read_accounts(Path(word), currencies=rates)

@@ -12,8 +12,10 @@ from clicksend_reseller.sandbox.service.money import RATES
 from clicksend_reseller.sandbox.service.seed import ClientReader
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator
     from pathlib import Path
+
+    from clicksend_reseller.sandbox.service.accounts import Client
 
 
 def _no_number(word: str) -> object:
@@ -25,8 +27,8 @@ _BETWEEN = " \t\r\n,"
 _ACCOUNTS = re.compile(r'"accounts"\s*:\s*(?=\[)')
 
 
-def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Mapping[str, Any]]:
-    """Read the accounts of a file, each of them fit to be a client.
+def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Client]:
+    """Read the clients of a file.
 
     Args:
         path: of the file.
@@ -39,13 +41,14 @@ def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Map
     text = _text(path)
     rows = _rows(path, _json(path, text))
     reader = ClientReader(currencies)
+    clients: list[Client] = []
     for number, row in enumerate(rows):
         try:
-            reader.read(as_object(row))
+            clients.append(reader.read(as_object(row)))
         except ValueError as exc:
             place = _places(text, rows)[number]  # looked for only now: it takes as long as reading
             raise ValueError(f"{path}, line {text.count(chr(10), 0, place) + 1}: {exc}") from exc
-    return cast("list[Mapping[str, Any]]", rows)
+    return clients
 
 
 def _text(path: Path) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from clicksend_reseller import AsyncResellerClient, CallEvent, RetryPolicy, TransferJournal
+    from clicksend_reseller.sandbox.service.accounts import Client
     from clicksend_reseller.sandbox.serving.server import Served
     from clicksend_reseller.sandbox.transport import HTTPX2Transport, HTTPXTransport
 
@@ -65,7 +66,7 @@ class Sandbox(SandboxControl):
     def __init__(
         self,
         *,
-        accounts: int | Iterable[Mapping[str, Any]] = 12,
+        accounts: int | Iterable[Mapping[str, Any] | Client] = 12,
         credit: str | int | Decimal = "1000",
         currency: str = "AUD",
         username: str = "sandbox",

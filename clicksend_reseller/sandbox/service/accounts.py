@@ -137,9 +137,19 @@ def currency_object(code: str) -> dict[str, Any]:
     }
 
 
+_RIGHTS: Mapping[str, Any] = {
+    **dict.fromkeys(
+        (f"access_{name}" for name in ("users", "billing", "reporting", "settings", "sms", "mms")),
+        1,
+    ),
+    **dict.fromkeys(
+        (f"access_{name}" for name in ("contacts", "email", "voice", "fax", "post", "reseller")),
+        0,
+    ),
+}
+
+
 def _subaccount(user_id: int, email: str) -> dict[str, Any]:
-    allowed = ("users", "billing", "reporting", "settings", "sms", "mms")
-    denied = ("contacts", "email", "voice", "fax", "post", "reseller")
     return {
         "subaccount_id": user_id + 10_000,
         "api_username": f"client{user_id}",
@@ -148,8 +158,7 @@ def _subaccount(user_id: int, email: str) -> dict[str, Any]:
         "first_name": "Ann",
         "last_name": "Example",
         "api_key": f"00000000-0000-0000-0000-{user_id:012}",
-        **{f"access_{name}": 1 for name in allowed},
-        **{f"access_{name}": 0 for name in denied},
+        **_RIGHTS,
         "notes": None,
         "share_campaigns": 0,
     }

@@ -9,14 +9,12 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from clicksend_reseller.sandbox.service.accounts import MAX_ID, read_client
+from clicksend_reseller.sandbox.service.accounts import MAX_ID, Client, read_client
 from clicksend_reseller.sandbox.service.faults import Fault
 from clicksend_reseller.sandbox.service.money import check_rate
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
-
-    from clicksend_reseller.sandbox.service.accounts import Client
 
 _FIXED: tuple[Mapping[str, Any], ...] = (
     {"user_id": 1001, "username": "plain", "balance": "50.000000"},
@@ -79,15 +77,15 @@ def standing_faults(clients: Iterable[Client]) -> tuple[Fault, ...]:
 
 
 def read_clients(
-    accounts: Iterable[Mapping[str, Any]], currencies: Container[str]
+    accounts: Iterable[Mapping[str, Any] | Client], currencies: Container[str]
 ) -> tuple[Client, ...]:
-    """Read the caller's own clients.
+    """Read the caller's own clients; what has been read from a file stays as it is.
 
     Raises:
         ValueError: an id comes twice, or an account cannot be read.
     """
     reader = ClientReader(currencies)
-    return tuple(reader.read(fields) for fields in accounts)
+    return tuple(each if isinstance(each, Client) else reader.read(each) for each in accounts)
 
 
 class ClientReader:

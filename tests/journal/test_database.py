@@ -274,6 +274,7 @@ async def test_one_connection_for_all_is_refused_on_postgresql(postgres, driver,
     await engine.dispose()
 
 
+@pytest.mark.asyncio
 async def test_a_reader_of_the_one_connection_never_sees_half_a_step():
     """It would read what is then rolled back: a transfer on record that is not."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)

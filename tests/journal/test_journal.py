@@ -227,6 +227,7 @@ async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
         assert 3 == len(await everything(journal.entries(state="unknown")))
 
 
+@pytest.mark.asyncio
 async def test_a_sent_row_without_a_time_is_unresolved(opened, url):
     """Nobody knows how old it is, so a person must look."""
     async with opened() as journal:

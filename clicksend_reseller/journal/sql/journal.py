@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError
@@ -25,24 +24,15 @@ from clicksend_reseller import (
 )
 from clicksend_reseller._wire.keys import spellings
 from clicksend_reseller.journal.sql import queries, transactions
-from clicksend_reseller.journal.sql.database import Database, Work, failure
+from clicksend_reseller.journal.sql.database import Database, failure
+from clicksend_reseller.journal.sql.decisions import Decisions
 from clicksend_reseller.journal.sql.engine import open_engine, shown
-from clicksend_reseller.journal.sql.reading import Records
-from clicksend_reseller.journal.sql.revising import revise
 from clicksend_reseller.journal.sql.schema import to_entry
 from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
-from clicksend_reseller.journal.sql.transactions import Held
 from clicksend_reseller.journal.states import sources
-from clicksend_reseller.journal.validation import (
-    check_balance,
-    check_moment,
-    check_signature,
-    check_transfer,
-)
+from clicksend_reseller.journal.validation import check_balance, check_transfer
 
 __all__ = ["SQLJournal"]
-
-T = TypeVar("T")
 
 _logger = logging.getLogger("clicksend_reseller.journal")
 
@@ -52,7 +42,7 @@ LONGEST_TEXT = 2000
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
-class SQLJournal(Records):
+class SQLJournal(Decisions):
     """Records transfers, so that each key is sent at most once for each round.
 
     Make one for a process and an event loop, and give it to the client::
@@ -149,28 +139,6 @@ class SQLJournal(Records):
         check_balance(balance)
         return await self._write(lambda own: transactions.note_balance(own, key, balance))
 
-    async def renew(self, key: str, *, by: str, note: str, seen: JournalEntry | None = None) -> int:
-        """Open another round of a key that was refused or refuted; one of several callers wins.
-
-        Args:
-            key: keeps its meaning; earlier rounds stay on record.
-            by: who decides.
-            note: why.
-            seen: the entry that this is decided upon; where the newest round is another one, or
-                in another state, somebody has decided meanwhile, and nothing is renewed.
-
-        Returns:
-            The number of the new round, which `transfer_credit` then sends.
-
-        Raises:
-            JournalError: its newest round is anything else, not what was seen, or somebody else
-                has renewed it.
-        """
-        check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: transactions.renew(own, key, spell(by), spell(note), seen)
-        )
-
     # --- what the client asks
 
     async def claim(self, key: str, round: int, *, realm: str, attempt: str) -> bool:  # noqa: A002 - the protocol's
@@ -235,85 +203,6 @@ class SQLJournal(Records):
             if not is_about_text(exc):
                 raise
         return await self._settle(key, settlement(escaped))
-
-    # --- what a person decides
-
-    async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
-        """Write down what a person found out about a transfer. Nothing is sent.
-
-        Args:
-            key: its newest round must be unknown, or sent more than 150 s ago; one that is
-                intended can be withdrawn with `applied=False`. What is unknown is called not
-                applied after these 150 s only, since it may still be on its way.
-            applied: whether the credit arrived.
-            by: who says so.
-            note: how it was found out.
-
-        Returns:
-            The round, now confirmed or refuted.
-
-        Raises:
-            JournalError: its state is final, its attempt may be alive, or it was never sent.
-        """
-        check_signature(by, note)
-        if not isinstance(applied, bool):
-            raise TypeError(f"applied must be True or False, not {applied!r}")
-        state = TransferState.CONFIRMED if applied else TransferState.REFUTED
-        return await self._write_words(
-            lambda own, spell: transactions.resolve(own, key, state, spell(by), spell(note))
-        )
-
-    async def revise(self, transfer: Transfer, *, by: str, note: str) -> int:
-        """Give a key that was never sent another amount: its round is withdrawn, the next begins.
-
-        Args:
-            transfer: the key on record, its client, and the values that hold from now on.
-            by: who decides.
-            note: why.
-
-        Returns:
-            The number of the new round, which `transfer_credit` then sends.
-
-        Raises:
-            JournalError: its newest round is not intended, or somebody else was quicker.
-            KeyReusedError: it is on record for another client.
-            ValueError: the transfer could never be sent.
-        """
-        check_transfer(transfer)
-        check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: revise(own, transfer, spell(by), spell(note))
-        )
-
-    async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:
-        """Stop everything that is intended: it becomes unknown, for a person to judge.
-
-        Call it after restoring a backup or failing over to a replica that lagged, before any
-        client runs: what the old copy calls intended may have been sent since.
-
-        It is not enough. Rows that the copy never had, and rejected ones that were renewed and
-        paid since, cannot be held. Run no list from after the backup again, and renew nothing,
-        before you have compared with the ClickSend dashboard.
-
-        Args:
-            before: only what was recorded earlier, with a time zone; by default everything. A
-                round is left only if it was recorded between then and now by the database's
-                clock: a time that is still to come was written by a clock that was wrong.
-            by: who decides.
-            note: why.
-
-        Returns:
-            How many rounds were stopped, an int; its `left` is how many are intended still.
-
-        Raises:
-            JournalError: the journal failed.
-        """
-        if before is not None:
-            check_moment("before", before)
-        check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: transactions.hold(own, before, spell(by), spell(note))
-        )
 
     # --- the journal itself
 
@@ -390,27 +279,6 @@ class SQLJournal(Records):
                 settlement.is_repeated = True
                 await asyncio.sleep(seconds)
         return await self._database.write(settlement.write, durable=False)
-
-    async def _write_words(
-        self, work: Callable[[AsyncConnection, Spell], Coroutine[Any, Any, T]]
-    ) -> T:
-        """Write a person's decision, with its words as they are or escaped."""
-        try:
-            return await self._database.write(lambda own: work(own, storable))
-        except ResellerError:
-            raise
-        except Exception as exc:
-            if not is_about_text(exc):
-                raise failure(exc) from exc
-        return await self._write(lambda own: work(own, escaped))
-
-    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
-        try:
-            return await self._database.write(work, durable=durable)
-        except ResellerError:
-            raise
-        except Exception as exc:
-            raise failure(exc) from exc
 
 
 async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:

@@ -1,0 +1,152 @@
+"""What a person decides about a transfer that is on record. Nothing is ever sent by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
+from clicksend_reseller.journal.sql import transactions
+from clicksend_reseller.journal.sql.database import Work, failure
+from clicksend_reseller.journal.sql.reading import Records
+from clicksend_reseller.journal.sql.revising import revise
+from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
+from clicksend_reseller.journal.sql.transactions import Held
+from clicksend_reseller.journal.validation import (
+    check_moment,
+    check_signature,
+    check_transfer,
+)
+
+__all__ = ["Decisions"]
+
+T = TypeVar("T")
+
+
+class Decisions(Records):
+    """The part of a journal by which a person decides."""
+
+    async def renew(self, key: str, *, by: str, note: str, seen: JournalEntry | None = None) -> int:
+        """Open another round of a key that was refused or refuted; one of several callers wins.
+
+        Args:
+            key: keeps its meaning; earlier rounds stay on record.
+            by: who decides.
+            note: why.
+            seen: the entry that this is decided upon; where the newest round is another one, or
+                in another state, somebody has decided meanwhile, and nothing is renewed.
+
+        Returns:
+            The number of the new round, which `transfer_credit` then sends.
+
+        Raises:
+            JournalError: its newest round is anything else, not what was seen, or somebody else
+                has renewed it.
+        """
+        check_signature(by, note)
+        return await self._write_words(
+            lambda own, spell: transactions.renew(own, key, spell(by), spell(note), seen)
+        )
+
+    async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
+        """Write down what a person found out about a transfer. Nothing is sent.
+
+        Args:
+            key: its newest round must be unknown, or sent more than 150 s ago; one that is
+                intended can be withdrawn with `applied=False`. What is unknown is called not
+                applied after these 150 s only, since it may still be on its way.
+            applied: whether the credit arrived.
+            by: who says so.
+            note: how it was found out.
+
+        Returns:
+            The round, now confirmed or refuted.
+
+        Raises:
+            JournalError: its state is final, its attempt may be alive, or it was never sent.
+        """
+        check_signature(by, note)
+        if not isinstance(applied, bool):
+            raise TypeError(f"applied must be True or False, not {applied!r}")
+        state = TransferState.CONFIRMED if applied else TransferState.REFUTED
+        return await self._write_words(
+            lambda own, spell: transactions.resolve(own, key, state, spell(by), spell(note))
+        )
+
+    async def revise(self, transfer: Transfer, *, by: str, note: str) -> int:
+        """Give a key that was never sent another amount: its round is withdrawn, the next begins.
+
+        Args:
+            transfer: the key on record, its client, and the values that hold from now on.
+            by: who decides.
+            note: why.
+
+        Returns:
+            The number of the new round, which `transfer_credit` then sends.
+
+        Raises:
+            JournalError: its newest round is not intended, or somebody else was quicker.
+            KeyReusedError: it is on record for another client.
+            ValueError: the transfer could never be sent.
+        """
+        check_transfer(transfer)
+        check_signature(by, note)
+        return await self._write_words(
+            lambda own, spell: revise(own, transfer, spell(by), spell(note))
+        )
+
+    async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:
+        """Stop everything that is intended: it becomes unknown, for a person to judge.
+
+        Call it after restoring a backup or failing over to a replica that lagged, before any
+        client runs: what the old copy calls intended may have been sent since.
+
+        It is not enough. Rows that the copy never had, and rejected ones that were renewed and
+        paid since, cannot be held. Run no list from after the backup again, and renew nothing,
+        before you have compared with the ClickSend dashboard.
+
+        Args:
+            before: only what was recorded earlier, with a time zone; by default everything. A
+                round is left only if it was recorded between then and now by the database's
+                clock: a time that is still to come was written by a clock that was wrong.
+            by: who decides.
+            note: why.
+
+        Returns:
+            How many rounds were stopped, an int; its `left` is how many are intended still.
+
+        Raises:
+            JournalError: the journal failed.
+        """
+        if before is not None:
+            check_moment("before", before)
+        check_signature(by, note)
+        return await self._write_words(
+            lambda own, spell: transactions.hold(own, before, spell(by), spell(note))
+        )
+
+    # --- on the way to the database
+
+    async def _write_words(
+        self, work: Callable[[AsyncConnection, Spell], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Write a person's decision, with its words as they are or escaped."""
+        try:
+            return await self._database.write(lambda own: work(own, storable))
+        except ResellerError:
+            raise
+        except Exception as exc:
+            if not is_about_text(exc):
+                raise failure(exc) from exc
+        return await self._write(lambda own: work(own, escaped))
+
+    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
+        try:
+            return await self._database.write(work, durable=durable)
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc

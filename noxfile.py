@@ -126,6 +126,7 @@ ON_BOTH_FAMILIES = (
     "tests/test_fastapi.py",
     "tests/test_otel.py",
     "tests/test_paging.py",
+    "tests/test_paging_ends.py",
 )
 
 CORE_STORY = f"""

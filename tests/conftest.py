@@ -22,7 +22,7 @@ settings.register_profile("ci", max_examples=500, derandomize=True, deadline=Non
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)
 settings.load_profile("deep" if IS_HEAVY else "ci")
 
-pytest_plugins = ["support.browser"]
+pytest_plugins = ["support.browser", "support.event_loop"]
 
 # Session fixtures that cost seconds.
 SHARED = {"browser", "postgres"}

@@ -1,44 +1,9 @@
 import asyncio
-import gc
 
 import pytest
 
 from clicksend_reseller._calls.tasks import BackgroundTasks, StepCutError, run_within, shielded
-
-
-async def a_few_turns():
-    """Let the loop run whatever is ready."""
-    for _ in range(6):
-        await asyncio.sleep(0)
-
-
-def tasks_left():
-    """Give the tasks beside the test's own."""
-    return asyncio.all_tasks() - {asyncio.current_task()}
-
-
-async def nobody_complains(complaints):
-    """Let go of what has ended, and see whether asyncio misses somebody who looked at it."""
-    await a_few_turns()
-    gc.collect()
-    assert [] == complaints
-    assert set() == tasks_left()
-
-
-@pytest.fixture
-def complaints():
-    """What the loop's exception handler was told: unread errors, destroyed tasks."""
-    return []
-
-
-@pytest.fixture
-def listening(complaints):
-    """Listen to the running loop."""
-
-    def listen():
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
-
-    return listen
+from support.event_loop import a_few_turns, nobody_complains, tasks_left
 
 
 async def gives(value):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from clicksend_reseller._wire import strict_json
@@ -19,8 +18,12 @@ _SHORTEST_MASKED_VALUE = 8
 # How deep an unknown field is kept; deeper is nobody's data, and would exhaust the stack.
 _DEEPEST = 64
 
-# Longer ones are not remembered: they are a server's mischief, and would stay in memory.
-_LONGEST_KNOWN_NAME = 64
+# Names that have been looked at before. No more and no longer ones are remembered: they are a
+# server's mischief, and would stay in memory.
+_harmless_names: set[str] = set()
+_MOST_KNOWN_NAMES, _LONGEST_KNOWN_NAME = 512, 64
+
+_CONTAINERS = frozenset({dict, list})
 
 _TELLING = r"(?:api[_-]?key|passw|pwd|token|secret|credential|authorization|private[_-]?key)"
 _TELLING_NAME = re.compile(_TELLING, re.IGNORECASE)
@@ -45,19 +48,20 @@ _TELLING_PAIR = re.compile(
 
 
 def is_sensitive_name(name: str) -> bool:
-    """Tell whether values under this name are secrets."""
-    return _is_telling(name) if len(name) <= _LONGEST_KNOWN_NAME else _looks_telling(name)
-
-
-def _looks_telling(name: str) -> bool:
-    return _TELLING_NAME.search(name) is not None
-
-
-_is_telling = lru_cache(maxsize=512)(_looks_telling)
+    """Return True if values under this name are secrets."""
+    if name in _harmless_names:
+        return False
+    if _TELLING_NAME.search(name) is not None:
+        return True
+    if len(name) <= _LONGEST_KNOWN_NAME and len(_harmless_names) < _MOST_KNOWN_NAMES:
+        _harmless_names.add(name)
+    return False
 
 
 def wrap_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Wrap what stands under a telling name, at any depth; what nests too deeply becomes None."""
+    if _harmless_names.issuperset(fields) and _CONTAINERS.isdisjoint(map(type, fields.values())):
+        return {**fields}
     return {
         name: _wrapped(value, hidden=is_sensitive_name(name), depth=1)
         for name, value in fields.items()

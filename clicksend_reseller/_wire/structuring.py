@@ -1,14 +1,10 @@
-"""How does a JSON object become a model? One compiled cattrs hook for each class.
+"""Conversion of a JSON object into a model, by one compiled cattrs hook for each class.
 
 Plain cattrs calls one hook for each field, and a frozen attrs `__init__` costs 3.3 µs for an
 account. A compiled hook is one function with a line or two for each field, written from the
 class's own annotations; it fills a private twin of the class that is not frozen, and hands the
-result over as the class itself.
-
-A server gives the same keys in the same order again and again. For each such layout a function
-of its own is compiled when it is first met, in which every key has its place: 1.7 µs less for an
-account. Layouts beyond the first few are read by one function that looks each key up. Values
-that many accounts have in common become one object for all of them.
+result over as the class itself. Values that many accounts have in common become one object for
+all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, get_args, get_type_hints
 
 import attrs
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Extra = dict[str, Any]
-Layout = tuple[str, ...]
 Readers = Mapping[type, Callable[..., Any]]
 
 # Before Decimal: int(Decimal("1E+300000")) takes seconds, and NaN is no balance.
@@ -42,8 +36,7 @@ _MOST_DIGITS, _MOST_DECIMALS = 12, 8
 _FLAGS = {"0": False, "1": True}
 
 # What is kept from one answer to the next is small, whatever a server sends.
-_MOST_LAYOUTS, _MOST_KEYS, _MOST_LETTERS = 32, 100, 4_000
-_MOST_SHARED, _MOST_TEXTS, _LONGEST_SHARED = 16, 1_000, 100
+_MOST_SHARED, _MOST_KEYS, _MOST_TEXTS, _LONGEST_SHARED = 16, 100, 1_000, 100
 _MOST_AMOUNTS, _LONGEST_AMOUNT = 256, 6
 
 
@@ -118,14 +111,13 @@ READERS: Readers = {
 # What the usual value becomes; all others go through the reader. A small int is one object in
 # CPython, which is quicker to ask for than its value; elsewhere the reader answers the same.
 _USUAL: Mapping[type, str] = {
-    int: "{v} if type({v}) is int and -LARGEST <= {v} <= LARGEST",
-    str: "{v} if type({v}) is str",
-    bool: "False if {v} is ZERO else True if {v} is ONE",
-    Decimal: "amount if type({v}) is str and (amount := read_amount({v})) is not None",
-    Secret: "Secret({v}) if type({v}) is str",
+    int: "v if type(v) is int and -LARGEST <= v <= LARGEST",
+    str: "v if type(v) is str",
+    bool: "False if v is ZERO else True if v is ONE",
+    Decimal: "amount if type(v) is str and (amount := read_amount(v)) is not None",
+    Secret: "Secret(v) if type(v) is str",
 }
-_USUAL_COMMON_TEXT = "(common_texts.get({v}) or share_text({v})) if type({v}) is str"
-_USUAL_OBJECT = "read_{field}({v}, None) if type({v}) is dict and {v}"
+_USUAL_COMMON_TEXT = "(common_texts.get(v) or share_text(v)) if type(v) is str"
 
 
 @attrs.frozen(kw_only=True)
@@ -213,131 +205,45 @@ def _is_short_text(value: Any) -> bool:
 
 
 def compile_hook(cls: type[T], shape: Shape, readers: Readers) -> Callable[[Any, type[T]], T]:
-    """Make the hook that reads one class; its functions are compiled when they are needed.
+    """Write and compile the hook that reads one class.
 
     A field that cannot be read is None and its raw value stays in `extra`; a required one
     raises UnreadableError. Keys that the class does not know go to `extra`.
     """
-    by_layout: dict[Layout, Callable[[Any], T]] = {}
-    latest: tuple[list[str], Callable[[Any], T]] | tuple[None, None] = (None, None)
-
-    @cache
-    def for_any() -> Callable[[Any], T]:
-        return _compile(cls, shape, readers, None)
-
-    def choose(layout: Layout) -> Callable[[Any], T]:
-        if layout in by_layout:
-            return by_layout[layout]
-        if len(by_layout) >= _MOST_LAYOUTS or not _is_worth_learning(layout):
-            return for_any()
-        read = by_layout[layout] = _compile(cls, shape, readers, layout)
-        return read
-
-    def hook(raw: Any, _: type[T]) -> T:
-        nonlocal latest
-        keys = [*raw]
-        known, read = latest
-        if read is None or keys != known:
-            read = choose(tuple(keys))
-        # On one page a key is one and the same string, which compares six times as quickly as
-        # an equal one: so the latest keys are kept, in one value for the sake of threads.
-        latest = keys, read
-        return read(raw)
-
-    return hook
-
-
-def _is_worth_learning(layout: Layout) -> bool:
-    return len(layout) <= _MOST_KEYS and sum(map(len, layout)) <= _MOST_LETTERS
-
-
-def _compile(
-    cls: type[T], shape: Shape, readers: Readers, layout: Layout | None
-) -> Callable[[Any], T]:
-    """Write and compile a function: for objects of one layout, or of any."""
     fields = [field for field in attrs.fields(cast("Any", cls)) if field.name != "extra"]
     hints = get_type_hints(cls)
-    scope = _scope(cls, layout)
-    lines = _opening(layout, {_wire_name(field, shape) for field in fields})
+    scope = {**_SCOPE, "CLS": cls, "TWIN": _twin(cls)}
+    lines = ["def read(raw, _):", " obj = TWIN()", " extra = raw.copy()", " pop = extra.pop"]
     for field in fields:
         kind = _plain_type(hints[field.name])
         scope[f"read_{field.name}"] = readers[kind]
-        lines += _field_lines(field, kind, shape, layout)
-    lines += [_closing(layout), " obj.__class__ = CLS", " return obj"]
+        lines += _field_lines(field, kind, shape)
+    # Not `extra` itself: emptied, it still has room for all that it held.
+    lines += [" obj.extra = wrap_secrets(extra) if extra else {}"]
+    lines += [" obj.__class__ = CLS", " return obj"]
     exec("\n".join(lines), scope)  # noqa: S102 - made of this package's own names alone
-    return cast("Callable[[Any], T]", scope["read"])
+    return cast("Callable[[Any, type[T]], T]", scope["read"])
 
 
-def _scope(cls: type, layout: Layout | None) -> dict[str, Any]:
-    return {
-        "CLS": cls,
-        "TWIN": _twin(cls),
-        "KEYS": layout,
-        "CONTAINERS": frozenset({dict, list}),
-        "LARGEST": _LARGEST,
-        "ZERO": 0,
-        "ONE": 1,
-        "Secret": Secret,
-        "UnreadableError": UnreadableError,
-        "common_texts": _common_texts,
-        "conceal": redaction.wrap_secrets,
-        "keep": _keep,
-        "read_amount": _read_amount,
-        "read_oddly": _read_oddly,
-        "share_text": _share_text,
-    }
-
-
-def _opening(layout: Layout | None, known: Collection[str]) -> list[str]:
-    lines = ["def read(raw):", " obj = TWIN()"]
-    if layout is None:
-        return [*lines, " extra = raw.copy()", " pop = extra.pop"]
-    places = range(len(layout))
-    unknown = (f"KEYS[{n}]: v{n}" for n in places if layout[n] not in known)
-    return [
-        *lines,
-        f" [{', '.join(f'v{n}' for n in places)}] = raw.values()",
-        f" extra = {{{', '.join(unknown)}}}",
-    ]
-
-
-def _field_lines(
-    field: attrs.Attribute[Any], kind: type, shape: Shape, layout: Layout | None
-) -> list[str]:
-    wire_name, lines, v = _wire_name(field, shape), [], "None"
-    if layout is None:
-        lines, v = [f" v = pop({wire_name!r}, None)"], "v"
-    elif wire_name in layout:
-        v = f"v{layout.index(wire_name)}"
-    value = "None" if v == "None" else _expression(field.name, kind, shape, wire_name, v)
-    lines.append(f" obj.{field.name} = {value}")
+def _field_lines(field: attrs.Attribute[Any], kind: type, shape: Shape) -> list[str]:
+    wire_name = shape.names.get(field.name, field.name)
+    value = _expression(field.name, kind, shape, wire_name)
+    lines = [f" v = pop({wire_name!r}, None)", f" obj.{field.name} = {value}"]
     if field.default is attrs.NOTHING:
         lines.append(f" if obj.{field.name} is None: raise UnreadableError({wire_name!r})")
     return lines
 
 
-def _expression(name: str, kind: type, shape: Shape, wire_name: str, v: str) -> str:
-    usual, oddly = _USUAL.get(kind), f"read_oddly(read_{name}, {v}, {wire_name!r}, extra)"
+def _expression(name: str, kind: type, shape: Shape, wire_name: str) -> str:
+    usual, oddly = _USUAL.get(kind), f"read_oddly(read_{name}, v, {wire_name!r}, extra)"
     if usual is None:
-        usual, oddly = _USUAL_OBJECT, f"keep({v}, {wire_name!r}, extra)"
+        usual, oddly = (
+            f"read_{name}(v, None) if type(v) is dict and v",
+            f"keep(v, {wire_name!r}, extra)",
+        )
     elif name in shape.common_texts:
         usual = _USUAL_COMMON_TEXT
-    return f"{usual.format(v=v, field=name)} else None if {v} is None else {oddly}"
-
-
-def _wire_name(field: attrs.Attribute[Any], shape: Shape) -> str:
-    return shape.names.get(field.name, field.name)
-
-
-def _closing(layout: Layout | None) -> str:
-    if layout is None:
-        # Not `extra` itself: emptied, it still has room for all that it held.
-        return " obj.extra = conceal(extra) if extra else {}"
-    if any(map(redaction.is_sensitive_name, layout)):
-        return " obj.extra = conceal(extra) if extra else extra"
-    return (
-        " obj.extra = extra if CONTAINERS.isdisjoint(map(type, extra.values())) else conceal(extra)"
-    )
+    return f"{usual} else None if v is None else {oddly}"
 
 
 def _read_oddly(read: Callable[[Any], Any], value: Any, wire_name: str, extra: Extra) -> Any:
@@ -357,7 +263,21 @@ def _plain_type(hint: Any) -> type:
     )
 
 
-@cache
 def _twin(cls: type) -> type:
     """Make a class of the same layout that is not frozen."""
     return type(cls.__name__, cls.__bases__, {"__slots__": cls.__dict__["__slots__"]})
+
+
+_SCOPE: Mapping[str, Any] = {
+    "LARGEST": _LARGEST,
+    "ZERO": 0,
+    "ONE": 1,
+    "Secret": Secret,
+    "UnreadableError": UnreadableError,
+    "common_texts": _common_texts,
+    "keep": _keep,
+    "read_amount": _read_amount,
+    "read_oddly": _read_oddly,
+    "share_text": _share_text,
+    "wrap_secrets": redaction.wrap_secrets,
+}

@@ -331,3 +331,23 @@ def test_a_long_text_is_read_and_not_remembered():
     long = "x" * (structuring._LONGEST_SHARED + 1)
     assert long == read(BARE | {"country": long}).country
     assert long not in structuring._common_texts
+
+
+@pytest.mark.parametrize(
+    "name", ["'", '"]); raise ValueError #', "v0", "obj", "KEYS[0]", "\n", "{v}", ""]
+)
+def test_keys_of_a_server_are_never_code(name):
+    """The functions are compiled from names of ours; a server's keys stay data."""
+    raw = {name: 1, **BARE, "_currency": {name: 2}, "_subaccount": {name: 3}}
+    expected = bare(
+        currency=Currency(extra={name: 2}), subaccount=Subaccount(extra={name: 3}), extra={name: 1}
+    )
+    assert expected == read(raw)
+
+
+def test_keys_in_another_order_give_the_same_account():
+    """A value is taken from its key, not from where it used to stand."""
+    expected = read(ACCOUNT)
+    turned = dict(reversed(ACCOUNT.items()))
+    for raw in (turned, ACCOUNT, turned):
+        assert expected == read(raw)

@@ -1,4 +1,4 @@
-"""What does ClickSend's wire mean? Model to JSON, answer to model or error.
+"""Conversion between models and ClickSend's JSON: model to body, answer to model or error.
 
 Every oddity of ClickSend is here, in the refusals and in the hooks, and nothing else is. The
 letters say how sure a line is: D documented, L reported from live calls, G a guess.
@@ -19,7 +19,7 @@ import attrs
 from clicksend_reseller._wire import strict_json, structuring
 from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller._wire.refusals import Refusal
-from clicksend_reseller._wire.response import Answer, Envelope, open_envelope
+from clicksend_reseller._wire.response import SUCCESSES, Answer, Envelope, open_envelope
 from clicksend_reseller.models import (
     Account,
     AccountPage,
@@ -65,18 +65,23 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
         APIResponseError: the answer is outside the documented shape.
     """
     envelope, flaw = open_envelope(answer)
-    refuse = Refusal(operation=operation, answer=answer, envelope=envelope, secrets=secrets)
-    if not 200 <= answer.status <= 299:
-        refuse.by_status(flaw)
-    if envelope is None:
-        refuse.as_unreadable(flaw)
-    if envelope.code != "SUCCESS" or not 200 <= envelope.http_code <= 299:
-        refuse.by_envelope()
+    if (
+        answer.status not in SUCCESSES
+        or envelope is None
+        or envelope.code != "SUCCESS"
+        or envelope.http_code not in SUCCESSES
+    ):
+        raise Refusal(
+            operation=operation, answer=answer, envelope=envelope, flaw=flaw, secrets=secrets
+        ).error()
     reader = cast("Callable[[Operation[Any], Envelope], T]", _READERS[operation.returns])
     try:
         return reader(operation, envelope)
     except (ValueError, RecursionError) as exc:
-        refuse.as_unreadable_success(str(exc))
+        refusal = Refusal(
+            operation=operation, answer=answer, envelope=envelope, flaw=str(exc), secrets=secrets
+        )
+        raise refusal.unreadable_success() from exc
 
 
 def strayed(operation: Operation[Any], result: Any) -> str:

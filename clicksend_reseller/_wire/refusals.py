@@ -1,4 +1,4 @@
-"""What does an answer amount to that is no success? A class by its code, then by its status.
+"""The error of an answer that is no success: a class by its code, then by its status.
 
 The letters say how sure a line is: D documented, L reported from live calls, G a guess.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from typing import Any
 
 import attrs
 
 from clicksend_reseller._wire import headers as wire_headers
 from clicksend_reseller._wire import redaction, strict_json
 from clicksend_reseller._wire.operations import Operation
-from clicksend_reseller._wire.response import Answer, Envelope
+from clicksend_reseller._wire.response import SUCCESSES, Answer, Envelope
 from clicksend_reseller.errors import (
     AlreadyExistsError,
     APIResponseError,
@@ -25,6 +25,7 @@ from clicksend_reseller.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    ResellerError,
     ServerError,
 )
 from clicksend_reseller.models import Outcome
@@ -74,56 +75,71 @@ _LONGEST_MESSAGE = 500
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """Raises what an answer amounts to."""
+    """An answer that is no success, and the error that it amounts to.
+
+    Attributes:
+        flaw: why there is no envelope, or the path of what cannot be read; else empty.
+        secrets: values of the call that an error must not show.
+    """
 
     operation: Operation[Any]
     answer: Answer
     envelope: Envelope | None
+    flaw: str
     secrets: Sequence[str] = attrs.field(repr=False)
 
-    def by_status(self, flaw: str) -> NoReturn:
-        status, code = self.answer.status, self._code
-        if code in _DECISIONS:
-            self._refused(_BY_CODE[code], Outcome.REJECTED)
-        if status == 429:
-            self._refused(RateLimitError, Outcome.REJECTED)
-        if 300 <= status <= 399:
-            self.as_unreadable("a redirect, never followed", permanent=True)
-        if self.answer.flaw:
-            self.as_unreadable(flaw)
-        if 500 <= status <= 599:
-            self._refused(ServerError, Outcome.UNKNOWN)
-        if 400 <= status <= 499:
-            self._refused(_class_for(code, status), self._outcome_of_4xx())
-        self.as_unreadable(flaw or "no status that HTTP knows")
+    def error(self) -> ResellerError:
+        """Make the error of an answer that does not say success."""
+        if self.answer.status not in SUCCESSES:
+            return self._by_status()
+        if self.envelope is None:
+            return self._unreadable(self.flaw)
+        return self._by_envelope(self.envelope)
 
-    def by_envelope(self) -> NoReturn:
-        """A 2xx with an error inside (G)."""
-        inner = cast("Envelope", self.envelope).http_code
-        cls = _class_for(self._code, inner)
-        if self._code == "SUCCESS":
-            self.as_unreadable(f"success beside an inner http_code of {inner or 'no number'}")
-        if issubclass(cls, ServerError):
-            self._refused(cls, Outcome.UNKNOWN)
-        if self._code in _BY_CODE or (400 <= inner <= 499 and inner != 408):
-            self._refused(cls, Outcome.REJECTED)
-        self.as_unreadable(f"an unknown response_code {self._hidden(self._code)!r:.50}")
-
-    def as_unreadable(self, flaw: str, *, permanent: bool = False) -> NoReturn:
-        raise APIResponseError(
-            self._with_excerpt(flaw),
-            status_code=self.answer.status,
-            excerpt=self._excerpt,
-            permanent=permanent,
-        )
-
-    def as_unreadable_success(self, path: str) -> NoReturn:
-        raise APIResponseError(
-            f"HTTP {self.answer.status}: success, but {path} cannot be read",
+    def unreadable_success(self) -> APIResponseError:
+        """Make the error of a success whose model cannot be read."""
+        return APIResponseError(
+            f"HTTP {self.answer.status}: success, but {self.flaw} cannot be read",
             status_code=self.answer.status,
             excerpt=self._excerpt,
             outcome=Outcome.APPLIED if self.operation.writes else Outcome.UNKNOWN,
             permanent=True,
+        )
+
+    def _by_status(self) -> ResellerError:
+        status, code = self.answer.status, self._code
+        if code in _DECISIONS:
+            return self._refused(_BY_CODE[code], Outcome.REJECTED)
+        if status == 429:
+            return self._refused(RateLimitError, Outcome.REJECTED)
+        if 300 <= status <= 399:
+            return self._unreadable("a redirect, never followed", permanent=True)
+        if self.answer.flaw:
+            return self._unreadable(self.flaw)
+        if 500 <= status <= 599:
+            return self._refused(ServerError, Outcome.UNKNOWN)
+        if 400 <= status <= 499:
+            return self._refused(_class_for(code, status), self._outcome_of_4xx())
+        return self._unreadable(self.flaw or "no status that HTTP knows")
+
+    def _by_envelope(self, envelope: Envelope) -> ResellerError:
+        """Make the error of a 2xx with an error inside (G)."""
+        code, inner = envelope.code, envelope.http_code
+        cls = _class_for(code, inner)
+        if code == "SUCCESS":
+            return self._unreadable(f"success beside an inner http_code of {inner or 'no number'}")
+        if issubclass(cls, ServerError):
+            return self._refused(cls, Outcome.UNKNOWN)
+        if code in _BY_CODE or (400 <= inner <= 499 and inner != 408):
+            return self._refused(cls, Outcome.REJECTED)
+        return self._unreadable(f"an unknown response_code {self._hidden(code)!r:.50}")
+
+    def _unreadable(self, flaw: str, *, permanent: bool = False) -> APIResponseError:
+        return APIResponseError(
+            self._with_excerpt(flaw),
+            status_code=self.answer.status,
+            excerpt=self._excerpt,
+            permanent=permanent,
         )
 
     def _outcome_of_4xx(self) -> Outcome:
@@ -135,7 +151,7 @@ class Refusal:
         in_doubt = self._code == "SUCCESS" or _BY_CODE.get(self._code) is ServerError
         return Outcome.UNKNOWN if in_doubt else Outcome.REJECTED
 
-    def _refused(self, cls: type[APIStatusError], outcome: Outcome) -> NoReturn:
+    def _refused(self, cls: type[APIStatusError], outcome: Outcome) -> APIStatusError:
         envelope = self.envelope
         fact, code, message, errors = self._with_excerpt(""), None, "", {}
         if envelope is not None:
@@ -146,7 +162,7 @@ class Refusal:
                 for field, messages in _field_errors(envelope.rest)
             }
             fact = _in_words(self.answer.status, code, message, errors)
-        raise cls(
+        return cls(
             fact,
             status_code=self.answer.status,
             response_code=code,

@@ -1,4 +1,4 @@
-"""What came back, and which four words stand round it?"""
+"""An answer, and the four words round it (`Envelope`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 
 from clicksend_reseller._wire import strict_json, structuring
+
+SUCCESSES = range(200, 300)
 
 
 @attrs.frozen(kw_only=True)

@@ -193,7 +193,7 @@ def test_nothing_on_the_way_to_an_error_shows_the_answer():
     """Frames hold these while an answer is read, and error reporters print frames."""
     came = answer(400, said(400, CANARY, [CANARY]), headers={"x": CANARY})
     envelope, _ = open_envelope(answer(400, said(400, "NO", [CANARY])))
-    refusal = Refusal(operation=GET, answer=came, envelope=envelope, secrets=(CANARY,))
+    refusal = Refusal(operation=GET, answer=came, envelope=envelope, flaw="", secrets=(CANARY,))
     assert CANARY not in f"{came!r} {envelope!r} {refusal!r}"
 
 

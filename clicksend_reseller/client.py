@@ -1,4 +1,4 @@
-"""What can a reseller do? The client: a signature, a docstring, one line for each method."""
+"""The client: for each method a signature, a docstring and one line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from clicksend_reseller import _settings
 from clicksend_reseller._calls.attempt import Attempts
-from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.events import EventEmitter, Observer
 from clicksend_reseller._calls.executor import Executor
 from clicksend_reseller._calls.journaling import TransferJournal
 from clicksend_reseller._calls.retry import RetryPolicy
+from clicksend_reseller._calls.tasks import Closing
 from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.connections import AsyncBaseTransport, HTTPClient, make_client
 from clicksend_reseller._http.sender import Sender
@@ -61,7 +61,7 @@ class AsyncResellerClient:
             hangs on leaving holds the result back until the deadline at most.
         journal: records transfers, so that each key is sent at most once across crashes. The
             client does not close it.
-        observer: called with a `CallEvent` at each step; one that raises is logged, never felt.
+        observer: called with a `CallEvent` at each step; what it raises is logged, no more.
         proxy: its URL; no proxy is ever read from the environment.
         ssl_context: for a private authority, the server's or an https proxy's; else one for the
             process, with httpx's roots.
@@ -129,8 +129,11 @@ class AsyncResellerClient:
             limiter=limiter,
             sleep=closing.sleep,
         )
+        self._attempts = Attempts(
+            sender, throttle, closing, timeout=seconds, pause=retry.base_delay
+        )
         self._calls = Executor(
-            Attempts(sender, throttle, closing, timeout=seconds, pause=retry.base_delay),
+            self._attempts,
             EventEmitter(observer, self._base_url),
             closing,
             policy=retry,
@@ -319,7 +322,7 @@ class AsyncResellerClient:
     @property
     def rate_limit(self) -> RateLimit | None:
         """What the last answer with rate headers said, None before there was one."""
-        return self._calls.rate_limit
+        return self._attempts.rate_limit
 
     @property
     def journal(self) -> TransferJournal | None:

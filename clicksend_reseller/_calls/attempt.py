@@ -1,6 +1,6 @@
-"""How is one attempt made? In its turn, within its time, and a write in a task of its own.
+"""One attempt: its turn, its time, and for a write a task of its own.
 
-Such a task owns its place in the pacing, its time, the reading of the answer and the settling of
+Such a task owns its slot in the throttle, its time, the reading of the answer and the settling of
 its key: a caller who leaves does not cut a write whose fate would then never be known.
 """
 
@@ -12,10 +12,9 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.journaling import SETTLE_SECONDS
 from clicksend_reseller._calls.state import CallState, fate, fated
-from clicksend_reseller._calls.tasks import BackgroundTasks, was_cancelled
+from clicksend_reseller._calls.tasks import BackgroundTasks, Closing, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.body import OneShotBody
 from clicksend_reseller._http.sender import Sender
@@ -86,7 +85,7 @@ class Attempts:
         self._tasks.start(call, _after(steps, last))
 
     def is_one(self, task: asyncio.Task[Any] | None) -> bool:
-        """Tell whether a task is one of those that run apart."""
+        """Return True if a task is one of those that run in the background."""
         return any(task is each for each, _ in self._tasks.under_way())
 
     async def drain(self) -> None:
@@ -121,41 +120,32 @@ class Attempts:
         That is part of the same attempt and of its time: nobody failed, and nothing is repeated.
         """
         began = asyncio.get_running_loop().time()
-        answer = await self._send(call, body, self._timeout)
-        result = self._read(call, answer)
+        result, answer = await self._round_trip(call, body, self._timeout)
         about = decoding.strayed(call.operation, result)
         if about and answer.drop is not None:
             _logger.warning("%s: an answer about %s came, so it is asked again", call, about)
             await answer.drop()
             passed = asyncio.get_running_loop().time() - began
-            answer = await self._send(call, body, self._timeout - passed, fresh=True)
-            result = self._read(call, answer)
+            result, _ = await self._round_trip(call, body, self._timeout - passed, fresh=True)
             about = decoding.strayed(call.operation, result)
         if about:
             _logger.warning("%s: the API's answer is about %s, given as it is", call, about)
         return result
 
-    async def _send(
-        self, call: CallState[Any], body: OneShotBody | None, seconds: float, *, fresh: bool = False
-    ) -> Answer:
-        answer = await self._sender.send(call.operation, body, seconds=seconds, fresh=fresh)
+    async def _round_trip(
+        self, call: CallState[T], body: OneShotBody | None, seconds: float, *, fresh: bool = False
+    ) -> tuple[T, Answer]:
+        operation = call.operation
+        answer = await self._sender.send(operation, body, seconds=seconds, fresh=fresh)
         call.status = answer.status
-        # Before the place is given to the next, who must hear of a pause.
-        self._update_throttle(call.operation.name, answer)
-        return answer
-
-    def _update_throttle(self, operation: str, answer: Answer) -> None:
+        # Before the slot is given to the next, who must hear of a pause.
         limit = wire_headers.rate_limit(answer.headers, now=datetime.now(UTC))
-        if limit is None:
-            return
-        self.rate_limit = limit
-        if limit.remaining == 0 and limit.resets_in is not None:
-            self._throttle.hold(operation, limit.resets_in)
-
-    def _read(self, call: CallState[T], answer: Answer) -> T:
-        secrets = self._sender.secrets + call.secrets
+        if limit is not None:
+            self.rate_limit = limit
+            if limit.remaining == 0 and limit.resets_in is not None:
+                self._throttle.hold(operation.name, limit.resets_in)
         try:
-            return decoding.read(call.operation, answer, secrets=secrets)
+            return decoding.read(operation, answer, secrets=self._sender.secrets), answer
         except RateLimitError as error:
             asked = error.retry_after
             self._throttle.pause(self._pause if asked is None else asked)

@@ -1,4 +1,4 @@
-"""What is told of a call on its way? Events to the observer, words to log and caller."""
+"""The events of a call for the observer, and its words for log and caller."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _WHEN_CANCELLED = {
 
 
 class EventEmitter:
-    """Tells the observer, if there is one.
+    """Events of the calls of one client.
 
     Args:
-        observer: called at each step.
+        observer: called at each step, if there is one.
         base_url: whose host and port each event names.
     """
 
@@ -49,24 +49,18 @@ class EventEmitter:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
 
-    def started(self, call: CallState[Any]) -> None:
-        self._tell(call, "started")
-
     def attempted(self, call: CallState[Any], outcome: Outcome | None, seconds: float) -> None:
         log_attempt(call, outcome, seconds)
-        self._tell(call, "attempt", outcome=outcome, seconds=seconds)
+        self.emit(call, "attempt", outcome=outcome, seconds=seconds)
 
     def waits(self, call: CallState[Any], error: BaseException, seconds: float) -> None:
         text = "%s: attempt %d failed, another follows in %.2f s: %s"
         _logger.info(
             text, str(call), call.attempts, seconds, error, extra=call.fields(seconds=seconds)
         )
-        self._tell(call, "waiting", seconds=seconds)
+        self.emit(call, "waiting", seconds=seconds)
 
-    def finished(self, call: CallState[Any], outcome: Outcome | None) -> None:
-        self._tell(call, "finished", outcome=outcome)
-
-    def _tell(
+    def emit(
         self,
         call: CallState[Any],
         kind: Literal["started", "attempt", "waiting", "finished"],
@@ -74,6 +68,7 @@ class EventEmitter:
         outcome: Outcome | None = None,
         seconds: float | None = None,
     ) -> None:
+        """Call the observer, if there is one; without seconds the call's own count."""
         if self._observer is None:
             return
         if seconds is None:

@@ -1,6 +1,6 @@
-"""What is the road of one call? It strings the rooms below together.
+"""One call, from its start to its end.
 
-The caller's task owns the deadline and the retries; the attempts are made a floor below.
+The caller's task owns the deadline and the retries; the layers below make the attempts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from clicksend_reseller._calls.attempt import Attempts
-from clicksend_reseller._calls.closing import Closing
 from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
 from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
-from clicksend_reseller._calls.tasks import running_loop
+from clicksend_reseller._calls.tasks import Closing, running_loop
 from clicksend_reseller._calls.throttle import LimiterRaisedError
 from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller.errors import (
@@ -25,7 +24,7 @@ from clicksend_reseller.errors import (
     ConfigurationError,
     ResellerError,
 )
-from clicksend_reseller.models import Outcome, RateLimit, TransferReceipt
+from clicksend_reseller.models import Outcome, TransferReceipt
 
 T = TypeVar("T")
 
@@ -35,7 +34,7 @@ class Executor:
 
     Args:
         attempts: makes one attempt.
-        events: is told of each step.
+        events: hears of each step.
         closing: says when no call begins any more.
         policy: how patiently to repeat.
         deadline: seconds for a whole call.
@@ -66,12 +65,8 @@ class Executor:
         self._close_transport = close_transport
         self._budget = RetryBudget()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._now: Callable[[], float]
         self._end: asyncio.Future[None] | None = None
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """What the last answer with rate headers said."""
-        return self._attempts.rate_limit
 
     async def perform(
         self,
@@ -85,7 +80,7 @@ class Executor:
         self.check_state()
         now = self._now()
         call = CallState(operation=operation, guard=guard, began=now, ends_at=now + seconds)
-        self._events.started(call)
+        self._events.emit(call, "started")
         try:
             result = await self._within_deadline(call)
         except asyncio.CancelledError as cancelled:
@@ -93,7 +88,7 @@ class Executor:
             # Frames of the HTTP library hold headers and body.
             raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
         self._budget.refill()
-        self._events.finished(call, call.outcome_of_success)
+        self._events.emit(call, "finished", outcome=call.outcome_of_success)
         return result
 
     async def transfer(
@@ -128,7 +123,7 @@ class Executor:
             raise ClientStateError("the client is closed: make another one")
         loop = running_loop()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._now = loop, loop.time
         elif self._loop is not loop:
             raise ClientStateError(
                 "the client belongs to the event loop of its first call, "
@@ -159,6 +154,10 @@ class Executor:
         failure: Exception
         try:
             async with asyncio.timeout_at(call.ends_at):
+                if call.guard is not None:
+                    receipt = await self._attempts.run_in_background(call, call.guard.open())
+                    if receipt is not None:
+                        return cast("T", receipt)
                 return await self._persist(call)
         except ResellerError as error:
             failure = call.conclude(error)
@@ -170,23 +169,16 @@ class Executor:
             failure = call.conclude(call.error or self._too_late(call))
         try:
             await self._withdraw(call)
-            self._events.finished(call, call.outcome)
+            self._events.emit(call, "finished", outcome=call.outcome)
             raise failure
         finally:
             del failure  # its traceback holds this frame
 
     async def _persist(self, call: CallState[T]) -> T:
-        if call.guard is not None:
-            receipt = await self._attempts.run_in_background(call, call.guard.open())
-            if receipt is not None:
-                return cast("T", receipt)
         try:
             return await self._attempt(call)
         except ResellerError as exc:
             error = exc
-        return await self._try_again(call, error)
-
-    async def _try_again(self, call: CallState[T], error: ResellerError) -> T:
         return await repeat(
             lambda: self._attempt(call),
             error,
@@ -242,7 +234,4 @@ class Executor:
             note_on(cancelled, call, outcome)
         if call.guard is not None and outcome is Outcome.NOT_SENT:
             self._attempts.continue_in_background(call, call.guard.withdraw())
-        self._events.finished(call, outcome)
-
-    def _now(self) -> float:
-        return cast("asyncio.AbstractEventLoop", self._loop).time()
+        self._events.emit(call, "finished", outcome=outcome)

@@ -1,9 +1,10 @@
-"""What is known of one call, on its way and at its end?"""
+"""What is known of one call, on its way and at its end."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
@@ -19,7 +20,7 @@ from clicksend_reseller.errors import (
     ResellerError,
     TransferOutcomeUnknownError,
 )
-from clicksend_reseller.models import Outcome, Secret, TransferReceipt
+from clicksend_reseller.models import Outcome, TransferReceipt
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class CallState(Generic[T]):
     guard: TransferGuard | None
     began: float
     ends_at: float
-    id: int = attrs.field(factory=lambda: next(_ids))
+    id: int = attrs.field(factory=partial(next, _ids))
     attempts: int = 0
     status: int | None = None
     body: OneShotBody | None = None
@@ -105,12 +106,6 @@ class CallState(Generic[T]):
     def outcome_of_success(self) -> Outcome | None:
         """APPLIED for a write; a read applies nothing."""
         return Outcome.APPLIED if self.operation.writes else None
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Values in its body that no error may show."""
-        values = (self.operation.body or {}).values()
-        return tuple(value.get_secret_value() for value in values if isinstance(value, Secret))
 
     def begin_attempt(self) -> None:
         """Forget how the one before ended, except for the doubt that it left."""

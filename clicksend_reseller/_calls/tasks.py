@@ -1,4 +1,4 @@
-"""How does a step outlive its caller? Tasks that end whole, whoever is cancelled."""
+"""Steps that outlive their caller, and the end of a client (`Closing`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 def was_cancelled() -> bool:
-    """Tell whether somebody cancelled this task; a CancelledError can also come from within."""
+    """Return True if somebody cancelled this task; a CancelledError can also come from within."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -76,7 +76,7 @@ async def run_within(seconds: float, step: Coroutine[Any, Any, T]) -> T:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at a result for the one who would have, or asyncio complains that nobody has."""
+    """Retrieve an error that nobody awaits, or asyncio logs that it was never retrieved."""
     if not task.cancelled():
         task.exception()
 
@@ -85,7 +85,7 @@ class BackgroundTasks(Generic[Owner]):
     """Steps that run in tasks of their own, each for an owner.
 
     Args:
-        ended: told of each task that has ended and of its owner.
+        ended: called with each task that has ended and its owner.
     """
 
     def __init__(self, ended: Callable[[asyncio.Task[Any], Owner], None]) -> None:
@@ -118,3 +118,32 @@ class BackgroundTasks(Generic[Owner]):
         owner = self._owners.pop(task)
         _retrieve(task)
         self._ended(task, owner)
+
+
+class Closing:
+    """The end of one client, of which those who wait hear at once.
+
+    Attributes:
+        has_begun: no new call begins, and no attempt that has not left.
+    """
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self._event = asyncio.Event()
+
+    def begin(self) -> None:
+        self.has_begun = True
+        self._event.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not beyond the end.
+
+        Raises:
+            ClientStateError: the client was closed meanwhile.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        raise ClientStateError("the client was closed while the call waited")

@@ -1,4 +1,4 @@
-"""When may an attempt start? Places, the pause after a 429, and the caller's limiter."""
+"""The turn of an attempt: slots, the pause after a 429, and the caller's limiter."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Throttle:
     def turn(
         self, operation: str, *, deadline: float
     ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Wait for a place, the pause and the limiter, and hold them through an exchange.
+        """Wait for a slot, the pause and the limiter, and hold them through an exchange.
 
         Args:
             operation: the name of the client's method.
@@ -85,18 +85,15 @@ class Throttle:
             APITimeoutError: the pause is longer than the call may take; nothing was sent.
             LimiterRaisedError: the limiter let nothing through.
         """
-        if self._is_open(operation):
-            return self._slots  # nothing to wait for: 1.7 µs in place of 6 to 8
-        return self._in_line(operation, deadline)
-
-    def _is_open(self, operation: str) -> bool:
-        return (
+        if (
             self._limiter is None
             and self._probe is None
             and not self._needs_probe
             and not self._slots.locked()
-            and not self._is_held(operation)
-        )
+            and self._resumes_at(operation) <= self._clock()
+        ):
+            return self._slots  # nothing to wait for: 1.7 µs in place of 6 to 8
+        return self._in_line(operation, deadline)
 
     @contextlib.asynccontextmanager
     async def _in_line(self, operation: str, deadline: float) -> AsyncGenerator[None]:
@@ -116,16 +113,13 @@ class Throttle:
                 back.set()
 
     async def _take_slot(self, operation: str, deadline: float) -> None:
-        """Take a place, but never wait on one: while one operation is held, others go on."""
+        """Take a slot, but never wait on one: while one operation is held, others go on."""
         while True:
             await self._wait_out(operation, deadline)
             await self._slots.acquire()
-            if not self._is_held(operation):
+            if self._resumes_at(operation) <= self._clock():
                 return
             self._slots.release()
-
-    def _is_held(self, operation: str) -> bool:
-        return self._resumes_at(operation) > self._clock()
 
     def _resumes_at(self, operation: str) -> float:
         return max(self._paused_until, self._held_until.get(operation, 0.0))

@@ -1,4 +1,4 @@
-"""How does one request become one answer? Operation in, Answer or error out.
+"""One request and its answer: Operation in, Answer or error out.
 
 It knows no HTTP library: httpx's client and httpx2's are one shape here, and what their
 exceptions mean is decided here, once.
@@ -138,10 +138,12 @@ class Sender:
         # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
         # that never left is told by the library from one that got no answer.
         to_connect = 0.95 * seconds
-        query = "&".join(f"{name}={value:d}" for name, value in operation.query.items())
+        target = self._base_url + operation.path
+        if operation.query:
+            target += "?" + "&".join(f"{name}={value:d}" for name, value in operation.query.items())
         request = self._client.build_request(
             operation.method,
-            f"{self._base_url}{operation.path}{'?' if query else ''}{query}",
+            target,
             content=body,
             headers=headers,
             extensions={

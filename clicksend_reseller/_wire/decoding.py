@@ -58,7 +58,7 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
     Args:
         operation: what was asked.
         answer: what came.
-        secrets: values of the call that an error must not show.
+        secrets: what an error must not show, beside the secrets in the operation's body.
 
     Raises:
         APIStatusError: the API said no, with an outcome of REJECTED or UNKNOWN.

@@ -1,4 +1,4 @@
-"""What do the answer's headers ask for? Rates and waits, read strictly.
+"""The rates and waits in an answer's headers, read strictly.
 
 A header that came more than once has its values on lines of their own; what asks for the longer
 wait counts.
@@ -13,6 +13,9 @@ from email.utils import parsedate_to_datetime
 
 from clicksend_reseller.models import RateLimit
 
+_RATES = frozenset(
+    f"{prefix}ratelimit-{name}" for prefix in ("x-", "") for name in ("limit", "remaining", "reset")
+)
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _TOO_LONG_TO_READ = re.compile(r"[0-9]{10,}", re.ASCII)
 
@@ -24,6 +27,8 @@ def rate_limit(headers: Mapping[str, str], *, now: datetime) -> RateLimit | None
         headers: names in lower case.
         now: when the answer came.
     """
+    if _RATES.isdisjoint(headers):
+        return None
     limit, remaining = _rate(headers, "limit", min), _rate(headers, "remaining", min)
     reset = _rate(headers, "reset", max)
     if limit is remaining is reset is None:

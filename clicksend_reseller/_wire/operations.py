@@ -1,4 +1,4 @@
-"""What can be asked of the API? Each endpoint as one frozen value, checked before it is made.
+"""The API's endpoints, each as one frozen value that is checked before it is made.
 
 Source: the Reseller page and the Account page of ClickSend's API documentation, v3.
 """
@@ -63,6 +63,7 @@ class Operation(Generic[T]):
         repeat: whether it may be sent again.
         user_id: of the account that the answer must be about; None where that is not known.
         fresh: its answer must come on a connection that has not been used before.
+        writes: it changes something on the server.
     """
 
     name: str
@@ -74,11 +75,16 @@ class Operation(Generic[T]):
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     user_id: int | None = None
     fresh: bool = False
+    writes: bool = attrs.field(init=False, eq=False, repr=False)
 
-    @property
-    def writes(self) -> bool:
-        """It changes something on the server."""
+    @writes.default
+    def _changes_something(self) -> bool:
         return self.repeat is not Repeat.FREELY
+
+    def secrets(self) -> tuple[str, ...]:
+        """Give the values in its body that no error may show."""
+        values = (self.body or {}).values()
+        return tuple(value.get_secret_value() for value in values if isinstance(value, Secret))
 
 
 def list_accounts(*, page: int, limit: int) -> Operation[AccountPage]:

@@ -79,7 +79,7 @@ class Refusal:
 
     Attributes:
         flaw: why there is no envelope, or the path of what cannot be read; else empty.
-        secrets: values of the call that an error must not show.
+        secrets: what an error must not show, beside those in the operation's body.
     """
 
     operation: Operation[Any]
@@ -175,6 +175,10 @@ class Refusal:
         )
 
     @property
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self.secrets, *self.operation.secrets())
+
+    @property
     def _code(self) -> str:
         return self.envelope.code if self.envelope else ""
 
@@ -182,14 +186,14 @@ class Refusal:
     def _excerpt(self) -> str:
         # A secret that straddles this cut lies far beyond the excerpt's own.
         start = self.answer.content[: 20 * redaction.EXCERPT_LENGTH].decode(errors="replace")
-        return redaction.excerpt(start, self.secrets)
+        return redaction.excerpt(start, self._secrets)
 
     def _with_excerpt(self, flaw: str) -> str:
         fact = ": ".join(filter(None, (f"HTTP {self.answer.status}", flaw)))
         return f"{fact}: {self._excerpt[:100]!r}" if self._excerpt else f"{fact}: an empty answer"
 
     def _hidden(self, text: str) -> str:
-        return redaction.hide(text, self.secrets).encode(errors="replace").decode()
+        return redaction.hide(text, self._secrets).encode(errors="replace").decode()
 
 
 def refusal(status: int, code: str | None, message: str) -> APIStatusError:

@@ -114,7 +114,9 @@ _USUAL: Mapping[type, str] = {
     int: "v if type(v) is int and -LARGEST <= v <= LARGEST",
     str: "v if type(v) is str",
     bool: "False if v is ZERO else True if v is ONE",
-    Decimal: "amount if type(v) is str and (amount := read_amount(v)) is not None",
+    Decimal: (
+        "amount if type(v) is str and (amount := known_amount(v) or read_amount(v)) is not None"
+    ),
     Secret: "Secret(v) if type(v) is str",
 }
 _USUAL_COMMON_TEXT = "(common_texts.get(v) or share_text(v)) if type(v) is str"
@@ -276,6 +278,7 @@ _SCOPE: Mapping[str, Any] = {
     "UnreadableError": UnreadableError,
     "common_texts": _common_texts,
     "keep": _keep,
+    "known_amount": _amounts.get,
     "read_amount": _read_amount,
     "read_oddly": _read_oddly,
     "share_text": _share_text,

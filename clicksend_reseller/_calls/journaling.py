@@ -1,4 +1,4 @@
-"""How does a transfer claim its key before it leaves, and settle it afterwards?
+"""The claim of a transfer's key before it leaves, and its settlement afterwards.
 
 The journal is a guard, not an engine: `intended -> sent` is one compare-and-set, durable before
 the first byte leaves, and there is no way back from `sent`.
@@ -6,6 +6,7 @@ the first byte leaves, and there is no way back from `sent`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine, Mapping
@@ -16,7 +17,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import attrs
 
-from clicksend_reseller._calls.tasks import run_within, shielded
+from clicksend_reseller._calls.tasks import StepCutError, shielded, was_cancelled
 from clicksend_reseller._wire.keys import fault_of_key, key_in, normalized
 from clicksend_reseller._wire.refusals import refusal
 from clicksend_reseller.errors import (
@@ -173,6 +174,8 @@ class TransferGuard:
     async def open(self) -> TransferReceipt | None:
         """Record the transfer; give the receipt if it has been made before.
 
+        It runs in a task of its own, which the caller's cancellation does not reach.
+
         Raises:
             JournalError: it must not be sent.
             TransferOutcomeUnknownError: it was sent before and nobody knows.
@@ -193,7 +196,7 @@ class TransferGuard:
 
     async def claim(self) -> None:
         """Make this attempt the one that may send; called when the first byte wants to leave."""
-        await self._step(self._claim())
+        await self._step(shielded(self._claim()))
         if not self._claimed:
             raise UnsettledTransferError(
                 f"the transfer with key {self.key!r} is being sent by someone else, "
@@ -207,7 +210,7 @@ class TransferGuard:
 
     def mark(self, error: ResellerError) -> None:
         """Say on an error that a round was used up though nothing left."""
-        # A claim that failed leaves it intended, or in a doubt that the next call will tell of.
+        # A claim that failed leaves it intended, or in a doubt that the next call will report.
         is_its_own = isinstance(error, JournalError)
         if self.claimed and error.outcome is Outcome.NOT_SENT and not is_its_own:
             error.needs_renewal = True
@@ -311,13 +314,15 @@ class TransferGuard:
 
     async def _step(self, step: Coroutine[Any, Any, T]) -> T:
         try:
-            return await shielded(step)
+            return await step
         except ResellerError:
             raise
+        except asyncio.CancelledError as exc:
+            if was_cancelled():
+                raise
+            raise _failure(StepCutError("it was cancelled from within")) from exc
         except Exception as exc:
-            raise JournalError(
-                f"the journal failed ({type(exc).__name__}: {exc})", permanent=True
-            ) from exc
+            raise _failure(exc) from exc
 
     async def _settle(self, state: TransferState, **details: Unpack[_Details]) -> None:
         if not await self._settle_if_open(state, **details):
@@ -330,7 +335,8 @@ class TransferGuard:
     async def _settle_if_open(self, state: TransferState, **details: Unpack[_Details]) -> bool:
         """Write down the end; a journal that fails now must not hide what happened."""
         try:
-            return await shielded(run_within(SETTLE_SECONDS, self._write_down(state, details)))
+            step = self._journal.settle(self.key, self._round, self._attempt, state, **details)
+            return await shielded(step, SETTLE_SECONDS)
         except Exception:
             _logger.exception(
                 "the transfer of %s with key %r ended as %r, but the journal could not record it",
@@ -347,9 +353,6 @@ class TransferGuard:
     def _fields(self, state: TransferState) -> dict[str, object]:
         fields = {**attrs.asdict(self._transfer), "operation": "transfer_credit", "state": state}
         return {f"clicksend_{name}": value for name, value in fields.items()}
-
-    async def _write_down(self, state: TransferState, details: _Details) -> bool:
-        return await self._journal.settle(self.key, self._round, self._attempt, state, **details)
 
 
 def open_guard(
@@ -383,6 +386,10 @@ def _said(error: ResellerError | None) -> _Details:
             return {"response_msg": error.message}
         case _:
             return {"response_msg": "cut off"}
+
+
+def _failure(exc: Exception) -> JournalError:
+    return JournalError(f"the journal failed ({type(exc).__name__}: {exc})", permanent=True)
 
 
 def _words(client_user_id: int, amount: int, currency: str) -> str:

@@ -37,42 +37,40 @@ class StepCutError(RuntimeError):
     """A step was cancelled from within, and nobody had cancelled its caller."""
 
 
-async def shielded(step: Coroutine[Any, Any, T]) -> T:
+async def shielded(step: Coroutine[Any, Any, T], timeout: float | None = None) -> T:  # noqa: ASYNC109 - asyncio.timeout would cut the step
     """Run a step to its end even if this task is cancelled meanwhile, then be cancelled.
 
     Cut in two, a step of a journal's left its SQLite file locked for minutes.
 
+    Args:
+        step: what must not be cut.
+        timeout: seconds; a step that takes longer is cancelled and, should it resist, left behind.
+
     Raises:
         StepCutError: the step cancelled itself; that must not look as if the caller were.
-    """
-    task = asyncio.ensure_future(step)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    if cancelled is not None:
-        _retrieve(task)
-        raise cancelled
-    if task.cancelled():
-        raise StepCutError("it was cancelled from within")
-    return task.result()
-
-
-async def run_within(seconds: float, step: Coroutine[Any, Any, T]) -> T:
-    """Run a step for so long at most; then it is cancelled and, should it resist, left behind.
-
-    Raises:
         TimeoutError: it was too slow.
     """
     task = asyncio.ensure_future(step)
-    await asyncio.wait({task}, timeout=seconds)
-    if task.done():
-        return task.result()
-    task.cancel()
     task.add_done_callback(_retrieve)
-    raise TimeoutError(f"not done within {seconds:g} s")
+    cancelled: asyncio.CancelledError | None = None
+    now = asyncio.get_running_loop().time
+    ends_at = None if timeout is None else now() + timeout
+    left = timeout
+    while not task.done() and (left is None or left > 0):
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        left = None if ends_at is None else ends_at - now()
+    is_late = not task.done()
+    task.cancel()
+    if cancelled is not None:
+        raise cancelled
+    if is_late:
+        raise TimeoutError(f"not done within {timeout:g} s")
+    if task.cancelled():
+        raise StepCutError("it was cancelled from within")
+    return task.result()
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

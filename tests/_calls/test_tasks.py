@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from clicksend_reseller._calls.tasks import BackgroundTasks, StepCutError, run_within, shielded
+from clicksend_reseller._calls.tasks import BackgroundTasks, StepCutError, shielded
 from support.event_loop import a_few_turns, nobody_complains, tasks_left
 
 
@@ -34,7 +34,7 @@ class Step:
         return "done"
 
 
-# -- run_whole
+# -- shielded
 
 
 @pytest.mark.asyncio
@@ -93,16 +93,16 @@ async def test_a_step_that_cancels_itself_beside_its_caller_is_a_cancellation():
         await caller
 
 
-# -- run_within
+# -- shielded, with a limit
 
 
 @pytest.mark.asyncio
 async def test_a_step_in_time_gives_its_result_or_its_very_error():
     """The limit is felt only by a step that is too slow."""
     error = ValueError("no")
-    assert 3 == await run_within(5, gives(3))
+    assert 3 == await shielded(gives(3), 5)
     with pytest.raises(ValueError, match="no") as raised:
-        await run_within(5, fails(error))
+        await shielded(fails(error), 5)
     assert raised.value is error
 
 
@@ -111,7 +111,7 @@ async def test_a_step_out_of_time_is_cancelled():
     """Its caller goes on, and no task is left."""
     step = Step()
     with pytest.raises(TimeoutError, match=r"not done within 0\.001 s"):
-        await run_within(0.001, step.run())
+        await shielded(step.run(), 0.001)
     await a_few_turns()
     assert not step.ended
     assert set() == tasks_left()
@@ -131,14 +131,31 @@ async def test_a_step_that_resists_its_end_holds_nobody(complaints, listening):
         raise ValueError("late")
 
     with pytest.raises(TimeoutError):
-        await run_within(0.001, resists())
+        await shielded(resists(), 0.001)
     gate.set()
     await a_few_turns()
     assert set() == tasks_left()
     await nobody_complains(complaints)
 
 
-# -- Apart
+@pytest.mark.asyncio
+async def test_a_cancelled_caller_waits_no_longer_than_the_limit(complaints, listening):
+    """It is cancelled then, and so is the step."""
+    listening()
+    step = Step()
+    caller = asyncio.create_task(shielded(step.run(), 0.05))
+    await a_few_turns()
+    caller.cancel("the caller's")
+    await a_few_turns()
+    assert not caller.done()
+    with pytest.raises(asyncio.CancelledError, match="the caller's"):
+        await caller
+    await a_few_turns()
+    assert not step.ended
+    await nobody_complains(complaints)
+
+
+# -- BackgroundTasks
 
 
 @pytest.mark.asyncio

@@ -1,48 +1,83 @@
-"""How do the figures look? Each as a bar, as long as the share of its target that it takes."""
+"""The benchmark chart: the official client, plain httpx and this package, beside each other.
+
+Narrow and in large letters, so that it can be read on a phone.
+"""
 
 from __future__ import annotations
 
 from html import escape
 
+import attrs
+
 from bench.measure import Figure
 
-WIDTH, ROW, TOP, LEFT, SCALE = 860, 40, 56, 24, 520
-LONGEST = 1.5  # times the target; a bar that would be longer ends there
+WIDTH, LEFT, BAR, LONGEST = 480, 16, 22, 330
+LEGEND = ("clicksend-reseller", "plain httpx", "official client")  # their colours: 1, 2, 3
 
 STYLE = """
- text { font: 13px system-ui, sans-serif; fill: #1f2328 }
- .quiet { fill: #59636e; font-size: 12px }
- .reached { fill: #1f7a8c } .missed { fill: #b54708 }
- .whisker { stroke: #1f2328; stroke-width: 1.5 }
- .target { stroke: #59636e; stroke-dasharray: 4 3 }
+ text { font: 15px system-ui, sans-serif; fill: #1f2328 }
+ .head { font-weight: 600 } .quiet { fill: #59636e }
+ .c1 { fill: #1f7a8c } .c2 { fill: #8c959f } .c3 { fill: #b54708 }
+ .page { fill: #ffffff }
  @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .quiet { fill: #9198a1 }
-  .reached { fill: #3aa6b9 } .missed { fill: #f0883e }
-  .whisker { stroke: #e6edf3 } .target { stroke: #9198a1 }
+  .c1 { fill: #3aa6b9 } .c2 { fill: #6e7781 } .c3 { fill: #f0883e }
+  .page { fill: #0d1117 }
  }
 """
 
 
+@attrs.frozen(kw_only=True)
+class Group:
+    """One question, and what each of the three takes; None and a reason where it cannot."""
+
+    title: str
+    values: tuple[str | None, str | None, str | None]
+    missing: str = ""
+
+
+def groups(figures: list[Figure]) -> list[Group]:
+    """Take from the figures what a person wants to compare."""
+    found = {(figure.question, figure.against): figure for figure in figures}
+    raw = "`httpx.AsyncClient.get` and `json.loads`"
+    one = found["CPU of `get_account`, one at a time", raw]
+    official = found["CPU of `get_account`, one at a time", "the official SDK, which blocks"]
+    many = found["CPU of `get_account`, 50 at once", raw]
+    walk = next(f for f in figures if f.question == "walk of 100 pages, `prefetch=8`")
+    loop = next(f for f in figures if f.question == "walk of 100 pages, one after the other")
+    imports = next(f for f in figures if f.against == "`import clicksend`, the official SDK")
+    return [
+        Group(title="CPU for one call", values=(one.above, one.below, official.below)),
+        Group(
+            title="CPU for each of 50 calls at once",
+            values=(many.above, many.below, None),
+            missing="cannot: it blocks",
+        ),
+        Group(
+            title="Read 100 pages, 50 ms away",
+            values=(walk.above, loop.below, None),
+            missing="cannot: it reads the first page",
+        ),
+        Group(title="Time to import", values=(imports.above, None, imports.below)),
+    ]
+
+
 def draw(figures: list[Figure]) -> str:
-    """Draw those that have a target."""
-    aimed = [figure for figure in figures if figure.target is not None]
-    height = TOP + ROW * len(aimed) + 12
-    bars = "".join(_bar(figure, TOP + ROW * n) for n, figure in enumerate(aimed))
-    missed = [figure.question for figure in aimed if not figure.reached]
-    at_target = LEFT + SCALE / LONGEST
-    description = (
-        f"{len(aimed) - len(missed)} of {len(aimed)} figures reach their target. "
-        + " ".join(f"{_plain(figure)}: {value(figure)}." for figure in aimed)
-    )
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" \
-aria-labelledby="title desc">
-<title id="title">Each figure as a share of its target</title>
+    """Draw all groups, with a legend."""
+    drawn = groups(figures)
+    parts = [_legend()]
+    y = 112
+    for group in drawn:
+        parts.append(_group(group, y))
+        y += 42 + (BAR + 6) * len(_shown(group))
+    description = "Less is better. " + " ".join(_heard(group) for group in drawn)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y - 10}" \
+width="{WIDTH}" role="img" aria-labelledby="title desc">
+<title id="title">The official client, plain httpx and this package</title>
 <desc id="desc">{escape(description)}</desc>
 <style>{STYLE}</style>
-<text x="{LEFT}" y="22">Shorter is better; the thin line spans all rounds</text>
-<text class="quiet" x="{at_target:g}" y="44" text-anchor="middle">target</text>
-<line class="target" x1="{at_target:g}" x2="{at_target:g}" y1="50" y2="{height - 6}"/>
-{bars}</svg>
+<rect class="page" width="100%" height="100%" rx="8"/>
+{"".join(parts)}</svg>
 """
 
 
@@ -56,22 +91,37 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _bar(figure: Figure, y: int) -> str:
-    ends = f"{value(figure)} (target {number(figure.target or 1.0)})"
-    return f"""<text class="quiet" x="{LEFT}" y="{y + 11}">{escape(_plain(figure))}</text>
-<rect class="{"reached" if figure.reached else "missed"}" x="{LEFT}" y="{y + 17}" \
-width="{_at(figure, figure.value):.1f}" height="12" rx="2"/>
-<line class="whisker" x1="{LEFT + _at(figure, figure.low):.1f}" \
-x2="{LEFT + _at(figure, figure.high):.1f}" y1="{y + 23}" y2="{y + 23}"/>
-<text x="{LEFT + SCALE + 12}" y="{y + 28}">{escape(ends)}</text>
-"""
+def _legend() -> str:
+    parts = [f'<text class="head" x="{LEFT}" y="28">Shorter is better</text>\n']
+    for n, (x, name) in enumerate(zip((LEFT, 186, 308), LEGEND, strict=True)):
+        parts.append(f'<rect class="c{n + 1}" x="{x}" y="46" width="14" height="14" rx="3"/>\n')
+        parts.append(f'<text x="{x + 20}" y="58">{name}</text>\n')
+    return "".join(parts)
 
 
-def _plain(figure: Figure) -> str:
-    against = f", against {figure.against}" if figure.against else ""
-    return f"{figure.question}{against}".replace("`", "")
+def _group(group: Group, y: int) -> str:
+    parts = [f'<text class="head" x="{LEFT}" y="{y}">{group.title}</text>\n']
+    longest = max(_amount(text) for text in group.values if text)
+    for row, (n, text) in enumerate(_shown(group)):
+        top = y + 10 + (BAR + 6) * row
+        wide = LONGEST * _amount(text) / longest if text else 0
+        parts.append(
+            f'<rect class="c{n + 1}" x="{LEFT}" y="{top}" width="{max(wide, 2):.1f}" '
+            f'height="{BAR}" rx="3"/>\n'
+            f'<text x="{LEFT + wide + 8:.1f}" y="{top + 16}">{text or group.missing}</text>\n'
+        )
+    return "".join(parts)
 
 
-def _at(figure: Figure, amount: float) -> float:
-    assert figure.target is not None
-    return min(amount / figure.target, LONGEST) / LONGEST * SCALE
+def _shown(group: Group) -> list[tuple[int, str | None]]:
+    """Leave out who is not asked, and keep who cannot."""
+    return [(n, text) for n, text in enumerate(group.values) if text or group.missing]
+
+
+def _heard(group: Group) -> str:
+    shown = (f"{LEGEND[n]} {text or group.missing}" for n, text in _shown(group))
+    return f"{group.title}: {', '.join(shown)}."
+
+
+def _amount(text: str) -> float:
+    return float(text.split(maxsplit=1)[0].replace(",", ""))

@@ -14,6 +14,17 @@ def test_the_page_and_the_chart_say_what_was_measured():
     run = report.read()
     assert report.page(run) == report.PAGE.read_text("utf-8")
     assert chart.draw(report.figures_of(run)) == report.CHART.read_text("utf-8")
+    contributing = report.TARGETS.read_text("utf-8")
+    assert report.with_targets(contributing, run) == contributing
+
+
+def test_the_chart_can_be_read_on_a_phone():
+    """It is shown 360 wide there: its letters are 11 high then, and no text leaves it."""
+    root = ET.fromstring(report.CHART.read_text("utf-8"))  # noqa: S314 - our own
+    wide = float(root.attrib["width"])
+    assert 15 * 360 / wide >= 11
+    for text in root.iter(f"{SVG}text"):
+        assert float(text.attrib["x"]) + 8.4 * len(text.text or "") <= wide
 
 
 def test_the_data_hold_every_figure_whole():
@@ -23,7 +34,7 @@ def test_the_data_hold_every_figure_whole():
 
 
 def test_the_chart_can_be_heard_and_seen_in_the_dark():
-    """It has a title, a description with all values, and colours of its own for a dark page."""
+    """It has a title, a description with all it draws, and colours of its own for a dark page."""
     figures = report.figures_of(report.read())
     root = ET.fromstring(report.CHART.read_text("utf-8"))  # noqa: S314 - our own
     title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
@@ -31,8 +42,8 @@ def test_the_chart_can_be_heard_and_seen_in_the_dark():
     assert title.text
     assert description is not None
     assert description.text is not None
-    for figure in figures:
-        assert figure.target is None or chart.value(figure) in description.text
+    for group in chart.groups(figures):
+        assert all(value is None or value in description.text for value in group.values)
     assert "prefers-color-scheme: dark" in chart.draw(figures)
 
 

@@ -1,4 +1,4 @@
-"""Which pictures do the docs show? `python docs/pictures.py` draws them from the code's own tables.
+"""The pictures of the docs; `python docs/pictures.py` draws them from the code's own tables.
 
 A test draws them again and compares, so that none of them falls behind. They need the standard
 library and this package, follow the reader's light or dark scheme, and have a title and a
@@ -7,6 +7,7 @@ description for those who do not see them.
 
 from __future__ import annotations
 
+import math
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ from clicksend_reseller._calls.retry import may_repeat
 from clicksend_reseller._wire import operations
 from clicksend_reseller._wire.operations import Operation
 from clicksend_reseller.journal import EDGES
-from clicksend_reseller.journal.states import FINAL
+from clicksend_reseller.journal.states import FINAL as SETTLED
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
@@ -49,14 +50,14 @@ STYLE = """
  .line { stroke: #59636e; stroke-width: 1.5; fill: none }
  .sent { stroke: #1f7a8c; stroke-width: 2; fill: none }
  .lost { stroke: #b42318; stroke-width: 2; stroke-dasharray: 5 4; fill: none }
- .tip { fill: #1f7a8c }
+ .tip { fill: #1f7a8c } .settled { stroke: #1f7a8c; stroke-width: 2 }
  @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .quiet { fill: #9198a1 }
   .page { fill: #0d1117 } .box { fill: #161b22; stroke: #3d444d }
   .mark { fill: #3aa6b9 } .on-mark { fill: #0d1117 }
   .good { fill: #56c2d6 } .bad { fill: #ff8f73 }
   .line { stroke: #9198a1 } .sent { stroke: #3aa6b9 } .lost { stroke: #ff8f73 }
-  .tip { fill: #3aa6b9 }
+  .tip { fill: #3aa6b9 } .settled { stroke: #3aa6b9 }
  }
 """
 
@@ -104,7 +105,7 @@ def lost_answer() -> str:
         title,
         f"Two timelines. The official client sends the transfer {OFFICIAL_SENDS} times, each is "
         f"applied, and {moved} are moved. This package sends it once, 12 are moved, and the "
-        "caller is told that the outcome is unknown.",
+        "error says that the outcome is unknown.",
         [text(24, 34, title, "head"), official, ours, *verdicts],
     )
 
@@ -152,6 +153,14 @@ _LABELS = {
 }
 
 
+# Nothing leads out of these; of a settled state that is not final, a renewal does.
+FINAL = frozenset(TransferState) - {edge.source for edge in EDGES}
+_LEGEND = (
+    "Filled: final. Coloured border: settled; a renewal opens the next round of the same key.",
+    "No step leads back from sent within a round.",
+)
+
+
 def states() -> str:
     """Show the states of a round and the steps between them, as the journal's table has them."""
     title = "A transfer in a journal"
@@ -163,15 +172,16 @@ def states() -> str:
     drawn = [_way(pair, " / ".join(steps)) for pair, steps in ways.items()]
     parts += [line for line, _ in drawn] + [label for _, label in drawn]
     parts += [_state(state, x, y) for state, (x, y) in _PLACES.items()]
-    parts.append(text(24, 500, "There is no way back from sent. Final states are filled.", "quiet"))
-    told = "; ".join(
+    parts.append(text(24, 480, _LEGEND[0], "quiet") + text(24, 500, _LEGEND[1], "quiet"))
+    steps = "; ".join(
         f"{edge.step}: {edge.source or 'nothing'} to {edge.target}, {edge.when}" for edge in EDGES
     )
-    return svg(520, title, f"The steps and the states that they lead to. {told}.", parts)
+    return svg(520, title, f"The steps and the states that they lead to. {steps}.", parts)
 
 
 def _state(state: TransferState, x: int, y: int) -> str:
     kind, words = ("mark", "on-mark") if state in FINAL else ("box", "")
+    kind += " settled" if state in SETTLED else ""
     box = f'<rect class="{kind}" x="{x - 58}" y="{y - 18}" width="116" height="36" rx="18"/>\n'
     return box + text(x, y + 5, state.value, words, "middle")
 
@@ -184,7 +194,7 @@ def _way(pair: tuple[TransferState, TransferState], steps: str) -> tuple[str, st
     ex, ey = _edge_of_box(x2, y2, cx, cy)
     line = (
         f'<path class="line" d="M{sx:.0f} {sy:.0f}Q{cx:.0f} {cy:.0f} {ex:.0f} {ey:.0f}"/>\n'
-        f'<circle class="tip" cx="{ex:.0f}" cy="{ey:.0f}" r="4"/>\n'
+        + _arrowhead(ex, ey, ex - cx, ey - cy)
     )
     t = _LABELS.get(pair, 0.5)
     before, between, after = (1 - t) ** 2, 2 * t * (1 - t), t**2
@@ -195,6 +205,15 @@ def _way(pair: tuple[TransferState, TransferState], steps: str) -> tuple[str, st
     return line, ground + text(round(x), round(y + 4), steps, "quiet", "middle")
 
 
+def _arrowhead(x: float, y: float, dx: float, dy: float) -> str:
+    """Draw the head of an arrow that arrives at a point from a direction."""
+    length = math.hypot(dx, dy)
+    ux, uy = dx / length, dy / length
+    corners = [(x - 11 * ux + side * uy, y - 11 * uy - side * ux) for side in (5, -5)]
+    (ax, ay), (bx, by) = corners
+    return f'<path class="tip" d="M{x:.1f} {y:.1f}L{ax:.1f} {ay:.1f}L{bx:.1f} {by:.1f}Z"/>\n'
+
+
 def _edge_of_box(x: float, y: float, toward_x: float, toward_y: float) -> tuple[float, float]:
     """Find where a line from the middle of a state's box leaves it."""
     dx, dy = toward_x - x, toward_y - y
@@ -202,57 +221,69 @@ def _edge_of_box(x: float, y: float, toward_x: float, toward_y: float) -> tuple[
     return x + part * dx, y + part * dy
 
 
-# --- 3: the floors, and the road of a call
+# --- 3: the layers, and the flow of a call
 
-# Room by room, what happens to a call there.
-ROAD = {
-    "client": "a method is awaited",
-    "_calls": "a deadline, turns, attempts, retries",
-    "_http": "the request becomes an answer",
-    "_wire": "the answer becomes a model",
-}
+# The steps of a call, and the module that takes each; `explanation/architecture.md` has the same.
+FLOW = (
+    ("A method makes a value.", "client"),
+    ("The call gets a deadline.", "_calls.executor"),
+    ("An attempt begins.", "_calls.attempt"),
+    ("It waits for its turn.", "_calls.throttle"),
+    ("The request is sent.", "_http.sender"),
+    ("A connection carries it.", "_http.connections"),
+    ("The answer is decoded.", "_wire.decoding"),
+    ("After an error: repeat it?", "_calls.retry"),
+)
 
 
-def floors() -> str:
-    """Show the rooms as import-linter knows them, numbered along the road of a call."""
-    title = "The floors, and the road of a call"
-    rows = _layers()
+def call_flow() -> str:
+    """Show the modules as import-linter knows them, numbered along the flow of a call."""
+    title = "The layers, and the flow of a call"
+    rows = layers()
     parts = [text(24, 34, title, "head")]
-    for number, rooms in enumerate(rows):
+    for number, modules in enumerate(rows):
         y = 56 + 46 * number
         x = 24.0
-        for room in rooms:
-            wide = 9 * len(room) + (44 if room in ROAD else 22)
-            parts.append(_room(x, y, wide, room))
+        for module in modules:
+            wide = 9 * len(module) + 22 + 26 * len(_steps_of(module))
+            parts.append(_module(x, y, wide, module))
             x += wide + 12
     parts.append(text(24, 76 + 46 * len(rows), "Imports go down only.", "quiet"))
-    for number, words in enumerate(ROAD.values(), 1):
+    for number, (words, _) in enumerate(FLOW, 1):
         parts.append(
             _mark(606, 44 + 28 * number, number) + text(626, 48 + 28 * number, words, "quiet")
         )
-    steps = ", ".join(f"{n} {room}: {words}" for n, (room, words) in enumerate(ROAD.items(), 1))
+    steps = " ".join(f"{n} {module}: {words}" for n, (words, module) in enumerate(FLOW, 1))
     return svg(
         92 + 46 * len(rows),
         title,
-        f"The floors from the top: {'; '.join(', '.join(rooms) for rooms in rows)}. Imports go "
-        f"down only. A call takes this road: {steps}.",
+        f"The layers from the top: {'; '.join(', '.join(modules) for modules in rows)}. Imports "
+        f"go down only. The steps of a call: {steps}",
         parts,
     )
 
 
-def _layers() -> list[list[str]]:
+def layers() -> list[list[str]]:
+    """Read the layers of the package from import-linter's contract."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))
-    contracts = project["tool"]["importlinter"]["contracts"]
-    (plan,) = [contract for contract in contracts if contract["id"] == "layers"]
-    return [[room.strip(" ()") for room in layer.split("|")] for layer in plan["layers"]]
+    plan = next(
+        contract
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers" and contract["containers"] == ["clicksend_reseller"]
+    )
+    return [[module.strip(" ()") for module in layer.split("|")] for layer in plan["layers"]]
 
 
-def _room(x: float, y: float, wide: float, room: str) -> str:
+def _steps_of(module: str) -> list[int]:
+    """Number the steps that a module takes, or one inside it."""
+    return [n for n, (_, taker) in enumerate(FLOW, 1) if taker.partition(".")[0] == module]
+
+
+def _module(x: float, y: float, wide: float, module: str) -> str:
     box = f'<rect class="box" x="{x:g}" y="{y}" width="{wide}" height="34" rx="6"/>\n'
-    if room not in ROAD:
-        return box + text(x + 11, y + 21, room, "mono")
-    step = list(ROAD).index(room) + 1
-    return box + _mark(x + 19, y + 17, step) + text(x + 36, y + 21, room, "mono")
+    steps = _steps_of(module)
+    marks = [_mark(x + 19 + 26 * n, y + 17, step) for n, step in enumerate(steps)]
+    return box + "".join(marks) + text(x + 11 + 26 * len(steps), y + 21, module, "mono")
 
 
 def _mark(x: float, y: float, number: int) -> str:
@@ -278,7 +309,7 @@ ASKED: dict[str, Operation[Any]] = {
     "create": operations.create_account(_FIELDS),
     "transfer": operations.transfer_credit(1, 1, "AUD", allow_negative=False),
 }
-# What happened to an attempt, as the rooms below the retry rules report it.
+# What happened to an attempt, as the modules below the retry rules report it.
 HAPPENED: dict[str, list[ResellerError]] = {
     "proven unsent": [APIConnectionError("refused")],
     "certificate": [APIConnectionError("bad certificate", permanent=True), ClientStateError("x")],
@@ -302,15 +333,15 @@ _IN_FULL = {
     "success": "success, account unreadable",
 }
 _ENDS = {
-    Outcome.NOT_SENT: ("mend, call again", ""),
-    Outcome.REJECTED: ("refused: mend it", ""),
+    Outcome.NOT_SENT: ("fix it, call again", ""),
+    Outcome.REJECTED: ("refused: fix it", ""),
     Outcome.UNKNOWN: ("unknown: look first", "bad"),
     Outcome.APPLIED: ("applied: go on", "good"),
 }
 
 
 def repeated(error: ResellerError, operation: Operation[Any]) -> bool:
-    """Tell whether the client itself tries again."""
+    """Return True if the client itself tries again."""
     return may_repeat(error, operation, RetryPolicy(), journaled=False)
 
 
@@ -320,7 +351,7 @@ def next_step() -> str:
     parts = [text(24, 34, title, "head")]
     columns = [252 + 146 * n for n in range(len(ASKED))]
     parts += [text(x, 66, name, "quiet") for x, name in zip(columns, ASKED, strict=True)]
-    told: list[str] = []
+    said: list[str] = []
     for number, (happened, errors) in enumerate(HAPPENED.items()):
         y = 98 + 38 * number
         parts.append(f'<path class="line" d="M24 {y - 22}H{WIDTH - 24}" opacity=".3"/>\n')
@@ -328,12 +359,17 @@ def next_step() -> str:
         for x, (name, operation) in zip(columns, ASKED.items(), strict=True):
             words, kind = _cell(errors[0], operation)
             parts.append(text(x, y, words, f"cell {kind}"))
-            told.append(f"{name}: {words}")
+            said.append(f"{name}: {words}")
     height = 98 + 38 * len(HAPPENED)
     parts.append(
-        text(24, height, "A create or transfer in doubt is never sent again by itself.", "quiet")
+        text(
+            24,
+            height,
+            "A create or transfer that may have been applied is not sent again.",
+            "quiet",
+        )
     )
-    return svg(height + 24, title, _read_out(told), parts)
+    return svg(height + 24, title, _read_out(said), parts)
 
 
 def _cell(error: ResellerError, operation: Operation[Any]) -> tuple[str, str]:
@@ -346,8 +382,8 @@ def _cell(error: ResellerError, operation: Operation[Any]) -> tuple[str, str]:
     return _ENDS[error.outcome]
 
 
-def _read_out(told: list[str]) -> str:
-    rows = [told[n : n + len(ASKED)] for n in range(0, len(told), len(ASKED))]
+def _read_out(said: list[str]) -> str:
+    rows = [said[n : n + len(ASKED)] for n in range(0, len(said), len(ASKED))]
     return " ".join(
         f"{_IN_FULL[happened]}: {', '.join(row)}."
         for happened, row in zip(HAPPENED, rows, strict=True)
@@ -357,7 +393,7 @@ def _read_out(told: list[str]) -> str:
 PICTURES: dict[str, Callable[[], str]] = {
     "lost-answer.svg": lost_answer,
     "states.svg": states,
-    "floors.svg": floors,
+    "call-flow.svg": call_flow,
     "next-step.svg": next_step,
 }
 

@@ -296,12 +296,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site, and check its links and whether everybody can read it."""
+    """Build the site; check its links, its search and whether everybody can read it."""
     session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "docs"))
     site = Path(session.create_tmp()) / "html"
+    shutil.rmtree(site, ignore_errors=True)  # pages that are gone, and an index in part
     session.run("python", "-m", "sphinx", "-nW", "--keep-going", "-q", "docs", str(site))
     session.run("python", "docs/check_site.py", str(site))
-    session.log(f"the site stands in {site}")
+    session.run("python", "docs/check_search.py", str(site))
+    session.log(f"open {(site / 'index.html').resolve().as_uri()}")
 
 
 @nox.session(requires=["wheel"])
@@ -317,7 +319,7 @@ def console_picture(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def bench(session: nox.Session) -> None:
-    """Measure the SDK beside others and write docs/figures.*; `-- --quick` only looks."""
+    """Measure the SDK beside others and write docs/benchmarks.*; `-- --quick` only looks."""
     install_wheel(session, "journal", "bench")
     official = install_official(session)
     openapi = install_apart(session, "openapi-python-client", "openapi")

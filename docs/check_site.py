@@ -1,4 +1,4 @@
-"""Does every link inside the built site lead somewhere, and can everybody read it?
+"""Checks of the built site: each link inside it leads somewhere, and everybody can read it.
 
 `python docs/check_site.py SITE` ends with 1 and names what does not hold. axe looks at five
 pages, in both colour schemes, in the Chromium that is on this machine.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,6 +23,8 @@ LOOKED_AT = (
     "reference/errors.html",
     "reference/client.html",
     "explanation/never-twice.html",
+    "how-to/timeouts-and-retries.html",
+    "how-to/troubleshooting.html",
 )
 
 
@@ -66,18 +70,25 @@ def leads_somewhere(path: Path, target: str, pages: dict[Path, Page]) -> bool:
 
 def findings(site: Path) -> list[str]:
     """List what axe finds on the pages looked at."""
+    with chromium() as browser:
+        return [
+            f"{name}, {scheme}: {found}"
+            for scheme in ("light", "dark")
+            for name in LOOKED_AT
+            for found in look_at(browser, (site / name).resolve(), scheme)
+        ]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Lend the browser of this machine."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-background-networking"],
         )
         try:
-            return [
-                f"{name}, {scheme}: {found}"
-                for scheme in ("light", "dark")
-                for name in LOOKED_AT
-                for found in look_at(browser, (site / name).resolve(), scheme)
-            ]
+            yield browser
         finally:
             browser.close()
 

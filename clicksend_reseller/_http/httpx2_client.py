@@ -26,7 +26,7 @@ def httpx2_client(**options: Any) -> httpx2.AsyncClient:
             `httpx2.Limits(max_keepalive_connections=0)`.
 
     Returns:
-        The client. It is yours: close it after the reseller client.
+        The client, which you close after the reseller client.
 
     Raises:
         ConfigurationError: an option that this function sets itself was given.

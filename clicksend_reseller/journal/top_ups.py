@@ -42,7 +42,7 @@ class TopUp:
 
     @property
     def is_revised(self) -> bool:
-        """A round on record has other values and has not been sent: `revise` it before paying."""
+        """Return True if a round on record was not sent, has other values, and needs `revise`."""
         return self.entry is not None and (self.entry.amount, self.entry.currency) != (
             self.amount,
             self.currency,

@@ -46,3 +46,20 @@ def test_the_cron_line_is_a_command():
     words = shlex.split(line.replace(r"$(date +\%F)", "2026-11-24"))
     make_app().parse_args(arranged(words[1:]), exit_on_error=False)
     assert "--max-total" in words
+
+
+def commands_of(page):
+    """Give what a page says to type."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"^```shell\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return {line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()}
+
+
+def test_the_commands_of_a_session_are_in_the_text_beside_its_picture(writer):
+    """Who types what the page says sees what its picture shows."""
+    pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md")]
+    for name, (_, steps) in writer.SESSIONS.items():
+        showing = [page for page in pages if f"pictures/{name}.svg)" in page.read_text("utf-8")]
+        assert showing
+        for page in showing:
+            assert {typed for typed, _ in steps} <= commands_of(page), page

@@ -140,6 +140,24 @@ def test_a_reader_sees_a_wrong_output(tmp_path, monkeypatch):
         Reader(page, runner, monkeypatch).read()
 
 
+# --- what a page begins with
+
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=_name_of)
+def test_a_reference_page_begins_with_an_example(page):
+    """The shortest one that runs stands above everything that is looked up."""
+    head = page.read_text("utf-8").split("\n## ", 1)[0].split("```{eval-rst}", 1)[0]
+    assert re.search(r"^```(python|shell)\n", head, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=_name_of)
+def test_a_page_names_the_words_that_it_answers(page):
+    """The site's own search puts it first for these."""
+    assert page.name == "index.md" or page.read_text("utf-8").startswith("<!-- search: ")
+
+
 # --- shell lines
 
 
@@ -193,6 +211,9 @@ def test_every_shell_line_names_what_exists(line, sandbox_help):
         case ["clicksend-reseller", *_]:
             app = make_app()
             app.parse_args(arranged(shlex.split(line)[1:]), exit_on_error=False)
+        case ["export", assignment]:
+            page = (ROOT / "docs/reference/environment.md").read_text("utf-8")
+            assert f"`{assignment.partition('=')[0]}`" in page
         case ["curl", *options]:
             assert "/_sandbox/" in line
         case ["python", "-m", "clicksend_reseller.sandbox", *options]:
@@ -259,7 +280,7 @@ def test_plain_http_is_for_the_hosts_on_the_page():
     """Exactly for those: credentials go out with each request."""
     page = _text("docs/reference/environment.md")
     (named,) = re.findall(
-        r"^The base URL is `https`\. Plain `http` is taken for exactly (.*?), which",
+        r"^The base URL is `https`\. Plain `http` is allowed only for (.*?), where",
         page,
         re.MULTILINE,
     )
@@ -292,7 +313,7 @@ def test_the_times_on_the_pages_are_the_code_s():
     assert judged > float(longest)
     options = inspect.signature(clicksend_reseller.AsyncResellerClient).parameters
     (said,) = re.findall(
-        r"`timeout=` and `deadline=` of the client; (\d+) and (\d+) seconds",
+        r"`timeout=` and `deadline=` of the client, (\d+) and (\d+) seconds",
         _text("docs/how-to/move-from-clicksend-client.md"),
     )
     assert [options["timeout"].default, options["deadline"].default] == [

@@ -241,7 +241,7 @@ def test_a_bucket_belongs_to_one_account_and_names_nobody():
 
 def test_the_page_shows_the_examples():
     """What is read there is what is tested here, line by line."""
-    page = (ROOT / "docs" / "how-to" / "stay-under-the-limit.md").read_text("utf-8")
+    page = (ROOT / "docs" / "how-to" / "rate-limits.md").read_text("utf-8")
     for name in ("one_process", "several_processes"):
         source = (EXAMPLES / f"{name}.py").read_text("utf-8")
         shown = source.partition("from __future__ import annotations\n\n")[2]

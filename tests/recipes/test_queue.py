@@ -277,7 +277,7 @@ async def test_without_the_key_the_same_queue_pays_twice(office):
 
 def test_the_page_shows_the_example():
     """What is read there is what is tested here, line by line."""
-    page = (HERE.parents[1] / "docs" / "how-to" / "queue-it.md").read_text("utf-8")
+    page = (HERE.parents[1] / "docs" / "how-to" / "task-queue.md").read_text("utf-8")
     source = (EXAMPLES / "payments.py").read_text("utf-8")
     shown = source.partition("from __future__ import annotations\n\n")[2]
     assert f"```python\n{shown}```" in page

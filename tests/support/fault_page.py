@@ -11,12 +11,31 @@ from support.wire_faults import FAULTS, Do, Send, Stage, WireFault
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 _INTRODUCTION = """\
+<!-- search: fault matrix, faults, network errors, failure table -->
+
 # The fault matrix
+
+```python
+from clicksend_reseller import OutcomeUnknownError
+from clicksend_reseller.sandbox import Sandbox
+
+sandbox = Sandbox()
+sandbox.fail("cut", operation="transfer_credit")
+async with sandbox.client() as client:
+    try:
+        await client.transfer_credit(1001, 12, "AUD")
+    except OutcomeUnknownError as error:
+        print(error.outcome, error.attempts)
+```
+
+```text
+unknown 1
+```
 
 What a call ends with, for each fault of the wire that the tests know, on real sockets. A cell
 names what the caller gets, what is known of the effect, and how often the request was sent with
-two retries allowed. Faults whose name ends in `_applied` apply a write before they strike: the
-caller is told the same, because nobody can know.
+two retries allowed. Faults whose name ends in `_applied` apply a write before they fail: the
+caller gets the same error, because nobody can know.
 
 The table is the one that the tests hold; this page is written from it.
 """

@@ -163,7 +163,7 @@ def show(error: ResellerError) -> None:
 
 async def show_ledger(admin: httpx.AsyncClient) -> None:
     ledger = (await admin.get("ledger")).raise_for_status().json()
-    entries = (f"{entry['amount']} {entry['currency']}, {told(entry)}" for entry in ledger)
+    entries = (f"{entry['amount']} {entry['currency']}, {delivery(entry)}" for entry in ledger)
     print(f"  {'; '.join(entries)}")
     applied = [entry for entry in ledger if Decimal(entry["amount"]) == 30]
     if len(applied) != 1:
@@ -171,8 +171,8 @@ async def show_ledger(admin: httpx.AsyncClient) -> None:
     print("  The 30 AUD were moved exactly once. Had the client sent again: twice.")
 
 
-def told(entry: dict[str, Any]) -> str:
-    return "the caller was told" if entry["told"] else "the caller was not told"
+def delivery(entry: dict[str, Any]) -> str:
+    return "the answer was delivered" if entry["told"] else "the answer was lost"
 
 
 def what_next() -> None:

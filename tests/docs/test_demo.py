@@ -83,8 +83,8 @@ def test_the_demo_meets_a_refusal_and_a_lost_answer(shown):
 
 def test_the_demo_shows_one_application_of_the_transfer_in_doubt(shown):
     """The oracle is the sandbox's ledger: two transfers, one of them the one in doubt."""
-    ledger = re.findall(r"(\S+ AUD), the caller was (told|not told)", shown)
-    assert [("25.000000 AUD", "told"), ("30.000000 AUD", "not told")] == ledger
+    ledger = re.findall(r"(\S+ AUD), the answer was (delivered|lost)", shown)
+    assert [("25.000000 AUD", "delivered"), ("30.000000 AUD", "lost")] == ledger
 
 
 def test_a_demo_whose_sandbox_does_not_start_says_so():

@@ -1,5 +1,6 @@
-"""The docs are in plain words: private terms and odd phrases do not come back."""
+"""Docs, docstrings, messages and help are in plain words: odd ones do not come back."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,6 +12,10 @@ PAGES = sorted(
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     if "_build" not in path.parts
 )
+
+PACKAGE = ROOT / "clicksend_reseller"
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "docs").rglob("*.py")])
+TEMPLATES = sorted([*PACKAGE.rglob("*.jinja"), *(ROOT / "docs" / "examples").rglob("*.html")])
 
 # What must not come back, and what to write in its place.
 WORDS = {
@@ -46,7 +51,7 @@ def prose_of(page):
     """Leave out code and addresses, which keep the names that they have."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"<!-- search:.*?-->", "", text, flags=re.DOTALL)
-    # The command line's own help is the package's text, and is not on this list yet.
+    # The command line's own help is the package's text, which is looked at below.
     text = re.sub(r"<!-- written by .*?<!-- end -->", "", text, flags=re.DOTALL)
     return re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
 
@@ -61,10 +66,32 @@ def odd_words(text):
     ]
 
 
+def texts_of(path):
+    """Give the docstrings, messages and help texts of a file, without names and code."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Constant(value=str(text)) if re.search(r"\w\s+\w", text):
+                text = re.sub(r"`[^`]*`|:\w+", "", text)
+                yield re.sub(r"^ *\w+: ", "", text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_is_in_plain_words(page):
     """A reader whose first language is another follows at once."""
     assert [] == odd_words(prose_of(page))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_messages_and_help_are_in_plain_words(path):
+    """Who reads an error, a help text or the source reads the words of the docs."""
+    assert [] == [word for text in texts_of(path) for word in odd_words(text)]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_page_of_console_and_portal_is_in_plain_words(path):
+    """What a browser shows, without tags, attributes and expressions."""
+    text = re.sub(r"\{[{%#].*?[}%#]\}|<[^>]*>", " ", path.read_text("utf-8"), flags=re.DOTALL)
+    assert [] == odd_words(text)
 
 
 def test_the_list_finds_a_word():

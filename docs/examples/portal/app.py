@@ -295,7 +295,7 @@ async def blocker(request: Request, entry: JournalEntry) -> JournalEntry | None:
 async def balances(
     request: Request, reseller: AsyncResellerClient, entry: JournalEntry, asked: Comparison
 ) -> dict[str, Any]:
-    """Compare the balance before a transfer in doubt with the present one."""
+    """Compare the balance before a transfer of unknown outcome with the present one."""
     assume = Assumptions(**asked.model_dump(exclude={"compare"}))
     try:
         found = await reconcile_transfer(reseller, entry, assume)

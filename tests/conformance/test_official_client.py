@@ -13,7 +13,7 @@ from clicksend_reseller.sandbox.service.messages import (
     SHORT_OF_CREDIT,
     UNAUTHORIZED,
 )
-from clicksend_reseller.sandbox.trace import tell
+from clicksend_reseller.sandbox.trace import trace
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCRIPT = Path(__file__).with_name("official_calls.py")
@@ -171,7 +171,7 @@ def test_it_sends_a_lost_transfer_four_times(official, served_reseller_sandbox):
     sandbox = served_reseller_sandbox
     (given,) = official(["transfer_credit", {**TRANSFER, "client_user_id": 1011}])
     assert "MaxRetryError" == given["raised"]
-    assert LOST * 4 == tell(sandbox) + "\n"
+    assert LOST * 4 == trace(sandbox) + "\n"
     assert [Decimal(12)] * 4 == sandbox.transfers_to(1011)
     assert [False] * 4 == [entry.told for entry in sandbox.ledger]
     for page in ("explanation/never-twice.md", "how-to/move-from-clicksend-client.md"):
@@ -182,7 +182,7 @@ def test_its_repeating_can_be_switched_off(official, served_reseller_sandbox):
     """By `retries=False`, as the page for those who move says."""
     (given,) = official(["transfer_credit", {**TRANSFER, "client_user_id": 1011}], once=["once"])
     assert "ProtocolError" == given["raised"]
-    assert LOST == tell(served_reseller_sandbox) + "\n"
+    assert LOST == trace(served_reseller_sandbox) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ async def connect(host: str, port: int, *, local_address: str | None = None) -> 
     Raises:
         OSError: the host has no address, or none of its addresses answered.
     """
-    addresses = _alternating(await _resolve(host, port))
+    addresses = await _resolve(host, port)
     if len(addresses) == 1:
         return await _connected(addresses[0], local_address)
-    return await _first_of(addresses, local_address)
+    return await _first_of(_alternating(addresses), local_address)
 
 
 async def _resolve(host: str, port: int) -> Sequence[Address]:

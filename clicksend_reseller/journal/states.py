@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import attrs
@@ -69,6 +70,7 @@ OPEN = frozenset({_SENT, _UNKNOWN})
 FINAL = frozenset({_CONFIRMED, _REJECTED, _REFUTED})
 
 
+@cache
 def sources(step: Step, target: TransferState | None = None) -> frozenset[TransferState]:
     """Name the states that a step may start from.
 

@@ -1,4 +1,4 @@
-"""The way of a step to the database, whole and durable.
+"""The steps of a journal, each run whole and durably.
 
 Each step is one transaction in a task of its own: a caller who is cancelled leaves it running,
 because a transaction that was cut in two kept a SQLite file locked for minutes.
@@ -77,6 +77,14 @@ class Database:
         """Run a step that changes nothing."""
         await self.ready()
         return await self._whole(self._read(work))
+
+    async def read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
+        """Run a step that changes nothing, and where it gives None one that writes.
+
+        Both are one task. What was written may be lost in a power cut, see `write`.
+        """
+        await self.ready()
+        return await self._whole(self._read_or_write(look, work))
 
     async def ready(self) -> None:
         """Bind to the running loop and look at the table, at first use."""
@@ -168,6 +176,10 @@ class Database:
                 return await work(connection)
         async with self._turn_to_read(), self._sqlite_connection() as connection:
             return await work(connection)
+
+    async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
+        found = await self._read(look)
+        return await self._write(work, durable=False) if found is None else found
 
     def _turn_to_read(self) -> AbstractAsyncContextManager[Any]:
         if self._turn is not None and self.opened.shares_connection:

@@ -22,12 +22,10 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
-from clicksend_reseller._wire.keys import spellings
 from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, failure
 from clicksend_reseller.journal.sql.decisions import Decisions
 from clicksend_reseller.journal.sql.engine import open_engine, shown
-from clicksend_reseller.journal.sql.schema import to_entry
 from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.validation import check_balance, check_transfer
@@ -238,15 +236,16 @@ class SQLJournal(Decisions):
     # --- inside
 
     async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
-        # A look needs no lock, and for a key that is known it is all.
-        key = transfer.idempotency_key
-        found = await self._look(queries.rounds_of_all(spellings(key)))
-        if rows := transactions.rounds_that_count(found, key, moved_first=True):
-            return to_entry(rows[-1])
-        [entry] = await self._write(
-            lambda own: transactions.record(own, [transfer], realm=realm), durable=False
-        )
-        return entry
+        try:
+            # A look needs no lock, and for a key that is known it is all.
+            return await self._database.read_or_write(
+                lambda own: transactions.newest_entry(own, transfer.idempotency_key),
+                lambda own: transactions.record_one(own, transfer, realm=realm),
+            )
+        except ResellerError:
+            raise
+        except Exception as exc:
+            raise failure(exc) from exc
 
     async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
         """Name the open transfer that kept a round from being claimed, if it was one."""

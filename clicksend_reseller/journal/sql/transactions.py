@@ -31,9 +31,11 @@ __all__ = [
     "changes_one",
     "enqueue",
     "hold",
+    "newest_entry",
     "note_balance",
     "read",
     "record",
+    "record_one",
     "renew",
     "resolve",
     "rounds_that_count",
@@ -72,6 +74,19 @@ async def record(
     rows = await read(own, queries.rounds_of_all(set(keys)))
     newest = {row.key: to_entry(row) for row in rows}
     return [newest[key] for key in keys]
+
+
+async def record_one(own: AsyncConnection, transfer: Transfer, *, realm: str) -> JournalEntry:
+    """Record a transfer if it is new, and give its newest round."""
+    [entry] = await record(own, [transfer], realm=realm)
+    return entry
+
+
+async def newest_entry(own: AsyncConnection, key: str) -> JournalEntry | None:
+    """Give the newest round of a key, None where it is not on record."""
+    rows = await read(own, queries.rounds_of_all(spellings(key)))
+    rounds = rounds_that_count(rows, key, moved_first=True)
+    return to_entry(rounds[-1]) if rounds else None
 
 
 async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from clicksend_reseller._wire.decoding import to_dict
 from clicksend_reseller._wire.keys import LONGEST_KEY
-from clicksend_reseller._wire.operations import MAX_INT
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller.models import MASK, AccountFields, Secret, Transfer, to_secret
 
 
@@ -128,6 +128,6 @@ _BODIES: dict[type[Any], dict[str, Any]] = {
         "idempotency_key": _Key,
         "client_user_id": _Number,
         "amount": _Number,
-        "currency": Annotated[str, StringConstraints(strict=True, pattern="^[A-Z]{3}$")],
+        "currency": Annotated[str, StringConstraints(strict=True, pattern=f"^{CURRENCY.pattern}$")],
     },
 }

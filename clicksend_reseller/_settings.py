@@ -1,4 +1,4 @@
-"""Are the client's settings sound? Checked before there is a client, with a word on what to do."""
+"""Checks of the client's settings, before there is a client, with a word on what to do."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ import attrs
 
 from clicksend_reseller._calls.journaling import TransferJournal
 from clicksend_reseller._calls.retry import RetryPolicy
+from clicksend_reseller._wire.limits import (
+    LONGEST_JOURNALED_TIMEOUT,
+    LOOPBACK_HOSTS,
+    RESOLVABLE_AFTER,
+    whole_number,
+)
 from clicksend_reseller.errors import ConfigurationError
 from clicksend_reseller.models import Secret, to_secret
 
 DEFAULT_BASE_URL = "https://rest.clicksend.com/v3"
-
-# The journal lets a person judge a row after 150 s, so no attempt may still be alive then.
-LONGEST_JOURNALED_TIMEOUT = 120.0
 
 _PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 _URL = re.compile(r"[!-~]+", re.ASCII)
@@ -32,7 +35,6 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _HARMLESS = re.compile(
     r"(?:[a-z]+://)?(?:\[[0-9a-f:.]*\]?|[^\[:@]*)(?::[0-9]{0,5})?(?:/(?!/)[^:@]*)?", re.IGNORECASE
 )
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -122,11 +124,10 @@ def count(name: str, value: int) -> int:
     Raises:
         ConfigurationError: it is less than 1.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < 1:
+    number = whole_number(name, value)
+    if number < 1:
         raise ConfigurationError(f"{name} must be 1 or more, not {value!r}")
-    return value
+    return number
 
 
 def check_kinds(**options: object) -> None:
@@ -164,7 +165,7 @@ def check_journaled(timeout: float) -> None:
     if timeout > LONGEST_JOURNALED_TIMEOUT:
         raise ConfigurationError(
             f"with a journal timeout must be at most {LONGEST_JOURNALED_TIMEOUT:g} s, "
-            f"not {timeout:g}: its rows may be judged by a person after 150 s"
+            f"not {timeout:g}: its rows may be judged by a person after {RESOLVABLE_AFTER:g} s"
         )
 
 
@@ -233,7 +234,7 @@ def _fault_of_host(parts: SplitResult) -> str:
         return "must begin with https://"
     if ":" not in host and not _HOST.fullmatch(host):
         return "has no host that can be used"
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         return "must begin with https://, because credentials and money travel there"
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
         return "has . or .. in its path"

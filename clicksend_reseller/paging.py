@@ -19,6 +19,7 @@ from typing import Literal, Self
 import attrs
 
 from clicksend_reseller._calls.tasks import running_loop
+from clicksend_reseller._wire.limits import whole_number
 from clicksend_reseller.models import Account, AccountPage
 
 __all__ = ["AccountIterator", "WalkReport"]
@@ -88,9 +89,9 @@ class AccountIterator:
         start_page: int = 1,
         prefetch: int = 0,
     ) -> None:
-        self._prefetch = _whole("prefetch", prefetch, least=0)
-        self._reading = self._upcoming = _whole("start_page", start_page, least=1)
-        self._fetches = _Fetches(fetch_page, _whole("limit", limit, least=1))
+        self._prefetch = _at_least("prefetch", prefetch, least=0)
+        self._reading = self._upcoming = _at_least("start_page", start_page, least=1)
+        self._fetches = _Fetches(fetch_page, _at_least("limit", limit, least=1))
         self._passes = [_Pass(per_page=limit, start_page=start_page)]
         self._ahead = 0
         self._last_page: int | None = None
@@ -356,9 +357,8 @@ def _retrieve(task: asyncio.Task[AccountPage]) -> None:
         task.exception()
 
 
-def _whole(name: str, value: object, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < least:
+def _at_least(name: str, value: object, *, least: int) -> int:
+    number = whole_number(name, value)
+    if number < least:
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
-    return value
+    return number

@@ -12,7 +12,6 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from clicksend_reseller._calls.journaling import SETTLE_SECONDS
 from clicksend_reseller._calls.state import CallState, fate, fated
 from clicksend_reseller._calls.tasks import BackgroundTasks, Closing, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
@@ -20,6 +19,7 @@ from clicksend_reseller._http.body import OneShotBody
 from clicksend_reseller._http.sender import Sender
 from clicksend_reseller._wire import decoding
 from clicksend_reseller._wire import headers as wire_headers
+from clicksend_reseller._wire.limits import SETTLE_SECONDS
 from clicksend_reseller._wire.response import Answer
 from clicksend_reseller.errors import (
     APIConnectionError,

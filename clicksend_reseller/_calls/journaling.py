@@ -19,6 +19,7 @@ import attrs
 
 from clicksend_reseller._calls.tasks import StepCutError, shielded, was_cancelled
 from clicksend_reseller._wire.keys import fault_of_key, key_in, normalized
+from clicksend_reseller._wire.limits import SETTLE_SECONDS
 from clicksend_reseller._wire.refusals import refusal
 from clicksend_reseller.errors import (
     APIResponseError,
@@ -34,8 +35,6 @@ from clicksend_reseller.models import Outcome, Transfer, TransferReceipt
 T = TypeVar("T")
 _logger = logging.getLogger("clicksend_reseller")
 
-# A settlement that cannot be written in this time leaves the row `sent`, for a person to judge.
-SETTLE_SECONDS = 30.0
 NOT_SENT = "not sent"
 
 

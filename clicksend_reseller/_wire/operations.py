@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT, whole_number
 from clicksend_reseller.models import (
     Account,
     AccountFields,
@@ -22,11 +23,6 @@ from clicksend_reseller.models import (
 )
 
 T = TypeVar("T")
-
-# Ids and amounts are int32 on the documentation page (D).
-MAX_INT = 2**31 - 1
-
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 # Half a character, which no UTF-8 can hold, and NUL, at which C code ends a text.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
@@ -168,21 +164,15 @@ def _account_path(client_user_id: int) -> str:
     return f"/reseller/accounts/{_positive('client_user_id', client_user_id):d}"
 
 
-def _whole(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    return int(value)
-
-
 def _positive(name: str, value: int) -> int:
-    number = _whole(name, value)
+    number = whole_number(name, value)
     if not 1 <= number <= MAX_INT:
         raise ValueError(f"{name} must be from 1 to {MAX_INT}, not {value!r}")
     return number
 
 
 def _amount(value: int, *, allow_negative: bool) -> int:
-    number = _whole("amount", value)
+    number = whole_number("amount", value)
     if number == 0 or abs(number) > MAX_INT:
         raise ValueError(f"amount must be from 1 to {MAX_INT} whole units, not {value!r}")
     if number < 0 and not allow_negative:
@@ -196,7 +186,7 @@ def _amount(value: int, *, allow_negative: bool) -> int:
 def _currency(value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"currency must be a str, not {value!r}")
-    if not _CURRENCY.fullmatch(value):
+    if not CURRENCY.fullmatch(value):
         raise ValueError(f'currency must be three capital letters such as "AUD", not {value!r}')
     return value
 

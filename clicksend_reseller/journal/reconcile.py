@@ -17,6 +17,7 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
     TransferState,
 )
+from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.judging import Assumptions, Opinion, Verdict, weigh
 from clicksend_reseller.journal.states import OPEN
 from clicksend_reseller.journal.validation import check_moment
@@ -24,7 +25,6 @@ from clicksend_reseller.journal.validation import check_moment
 __all__ = ["Reconciliation", "reconcile_transfer"]
 
 # A client's attempt lives 120 s at most, and settles within 30 more.
-ALIVE_SECONDS = 150.0
 
 
 @runtime_checkable
@@ -275,7 +275,7 @@ def _not_quiet(case: _Case, read_at: datetime, assume: Assumptions) -> str:
         return "" if case.entry is None else "nobody knows when it was sent"
     needed = assume.quiet_for
     if case.entry is not None and case.entry.state is TransferState.SENT:
-        needed = max(needed, ALIVE_SECONDS)
+        needed = max(needed, RESOLVABLE_AFTER)
     seconds = (read_at - case.last_alive).total_seconds()
     if seconds >= needed:
         return ""

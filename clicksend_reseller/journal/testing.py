@@ -29,6 +29,7 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
+from clicksend_reseller._wire.limits import MAX_INT
 
 __all__ = ["JournalPromises"]
 
@@ -324,7 +325,7 @@ class JournalPromises:
 def _transfer() -> Transfer:
     return Transfer(
         idempotency_key=f"promise-{secrets.token_hex(8)}",
-        client_user_id=1 + secrets.randbelow(2**31 - 1),
+        client_user_id=1 + secrets.randbelow(MAX_INT),
         amount=5,
         currency="AUD",
     )

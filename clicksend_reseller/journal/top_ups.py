@@ -6,7 +6,6 @@ Pure: accounts and what is on record go in, rows come out. Nothing is read, sent
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -14,12 +13,11 @@ from decimal import Decimal
 import attrs
 
 from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller._wire.money import minus
-from clicksend_reseller.journal.validation import MAX_INT
 
 __all__ = ["SkippedTopUp", "TopUp", "TopUpPlan", "plan_top_ups"]
 
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 _DIGITS = 9  # of the largest amount, counted from 0
 
@@ -277,4 +275,4 @@ def _what_was(entry: JournalEntry) -> str:
 
 
 def _is_currency(code: str) -> bool:
-    return _CURRENCY.fullmatch(code) is not None
+    return CURRENCY.fullmatch(code) is not None

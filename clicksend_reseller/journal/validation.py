@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from decimal import Decimal
 
 from clicksend_reseller import Transfer
 from clicksend_reseller._wire.keys import fault_of_key
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 
 __all__ = ["check_balance", "check_moment", "check_signature", "check_transfer", "fault_of"]
-
-MAX_INT = 2**31 - 1
-
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 def check_transfer(transfer: object) -> None:
@@ -38,7 +34,7 @@ def fault_of(transfer: Transfer) -> str:
         return f"client_user_id must be from 1 to {MAX_INT}, not {transfer.client_user_id!r}"
     if not _is_from_one(transfer.amount):
         return f"amount must be from 1 to {MAX_INT} whole units, not {transfer.amount!r}"
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         return f'currency must be three capital letters such as "AUD", not {currency!r}'
     return ""
 

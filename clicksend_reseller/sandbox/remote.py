@@ -13,6 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import attrs
 
+from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.sandbox.service.faults import Fault, Where
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.state import Entry
@@ -20,7 +21,6 @@ from clicksend_reseller.sandbox.service.state import Entry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MONEY = ("amount", "balance_after", "credit_after")
 _FAULT_FIELDS = frozenset(field.name for field in attrs.fields(Fault))
 
@@ -42,7 +42,7 @@ class RemoteSandbox:
     def __init__(self, url: str | None = None, *, timeout: float = 5.0) -> None:
         given = url or os.environ.get("CLICKSEND_BASE_URL", "")
         place = urlsplit(given)
-        if place.scheme != "http" or place.hostname not in _LOOPBACK:
+        if place.scheme != "http" or place.hostname not in LOOPBACK_HOSTS:
             raise ValueError(f"a sandbox is at http://127.0.0.1:8730 or so, not {given!r}")
         self._root = f"http://{place.netloc}/_sandbox/"
         self._timeout = timeout

@@ -9,10 +9,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, amount
 from clicksend_reseller.cli.output.console import CommandConsole, printable
-from clicksend_reseller.cli.payments.amounts import MAX_INT, checked_batch, fault_of_currency
+from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
 from clicksend_reseller.cli.payments.policy import Policy, Proposal, propose
 from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan

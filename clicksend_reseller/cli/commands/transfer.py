@@ -21,12 +21,13 @@ from clicksend_reseller import (
     TransferState,
     UnsettledTransferError,
 )
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status, status_of, worst
 from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, Whole
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
-from clicksend_reseller.cli.payments.amounts import MAX_INT, checked_key, fault_of_currency
+from clicksend_reseller.cli.payments.amounts import checked_key, fault_of_currency
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of, is_for, twins
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from clicksend_reseller._wire.keys import RULE, is_key, normalized
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
 __all__ = [
-    "MAX_INT",
     "checked_batch",
     "checked_key",
     "fault_of_currency",
@@ -17,10 +17,8 @@ __all__ = [
     "spelled",
 ]
 
-MAX_INT = 2**31 - 1  # ids and amounts are int32 on the documentation page (D)
 _LONGEST_BATCH = 200
 
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 
 
@@ -34,7 +32,7 @@ def number(text: str) -> int | None:
 
 def fault_of_currency(text: str) -> str:
     """Say what a currency must be; empty where it is one."""
-    return "" if _CURRENCY.fullmatch(text) else "currency must be three capital letters"
+    return "" if CURRENCY.fullmatch(text) else "currency must be three capital letters"
 
 
 def fault_of_key(text: str) -> str:

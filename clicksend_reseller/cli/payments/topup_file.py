@@ -9,10 +9,10 @@ from pathlib import Path
 import attrs
 
 from clicksend_reseller import JournalEntry, Transfer
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.payments.amounts import (
-    MAX_INT,
     fault_of_currency,
     fault_of_key,
     number,

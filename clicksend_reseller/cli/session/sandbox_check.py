@@ -15,11 +15,11 @@ from enum import Enum
 from time import monotonic
 from urllib.parse import urlsplit
 
+from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.sandbox.identity import ROUTE, answer_to
 
-__all__ = ["LOOPBACK", "Identity", "identity_of"]
+__all__ = ["Identity", "identity_of"]
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SECONDS = 1.0  # for all of it: a sandbox on this machine answers within milliseconds
 _LONGEST = 4096  # bytes
@@ -51,7 +51,7 @@ def identity_of(
         seconds: the answer must be whole by then.
     """
     parts = urlsplit(base_url)
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK:
+    if parts.scheme != "http" or parts.hostname not in LOOPBACK_HOSTS:
         return Identity.NONE
     challenge = secrets.token_hex(16)
     try:

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from clicksend_reseller import ConfigurationError, Secret
+from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
 from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
-from clicksend_reseller.cli.session.sandbox_check import LOOPBACK, Identity, identity_of
+from clicksend_reseller.cli.session.sandbox_check import Identity, identity_of
 
 __all__ = ["SANDBOX_URL", "Target", "find_target", "journal_folder"]
 
@@ -106,7 +107,7 @@ def journal_folder() -> Path:
 
 def _doubt(base_url: str, identity: Identity) -> str:
     parts = urlsplit(base_url)
-    if identity is Identity.SANDBOX or parts.hostname not in LOOPBACK:
+    if identity is Identity.SANDBOX or parts.hostname not in LOOPBACK_HOSTS:
         return ""
     if identity is Identity.OTHER_CREDENTIALS:
         return f"{parts.netloc} answers as a sandbox, but it has other credentials than these"
@@ -147,7 +148,7 @@ def _sandbox_url(given: str) -> str:
         raise CommandError(Status.USAGE, f"--sandbox={given!r} is no URL ({exc})") from None
     if parts.path in {"", "/"}:
         url = f"{url.rstrip('/')}/v3"
-    if parts.hostname not in LOOPBACK:
+    if parts.hostname not in LOOPBACK_HOSTS:
         raise CommandError(
             Status.USAGE, f"--sandbox={given!r} is not on this machine: a sandbox is on loopback"
         )

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Dialect, Row, Select
 
 from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
 from clicksend_reseller._wire.keys import spellings
+from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, failure
 from clicksend_reseller.journal.sql.schema import newest_with_rounds, to_entry
-from clicksend_reseller.journal.sql.transactions import RESOLVABLE_AFTER
 from clicksend_reseller.journal.validation import check_moment
 
 __all__ = ["Records"]

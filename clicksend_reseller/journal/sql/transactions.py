@@ -20,12 +20,12 @@ from clicksend_reseller import (
     TransferState,
 )
 from clicksend_reseller._wire.keys import normalized, spellings
+from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.sql import queries
 from clicksend_reseller.journal.sql.schema import to_entry
 from clicksend_reseller.journal.states import OPEN, sources
 
 __all__ = [
-    "RESOLVABLE_AFTER",
     "Held",
     "Settlement",
     "changes_one",
@@ -44,9 +44,6 @@ __all__ = [
 _logger = logging.getLogger("clicksend_reseller.journal")
 
 _MOVED = frozenset({TransferState.CONFIRMED, *OPEN})
-
-# A client's attempt lives 120 s at most, and settles within 30 more.
-RESOLVABLE_AFTER = 150.0
 
 
 async def read(own: AsyncConnection, question: Select[Any]) -> Sequence[Row[Any]]:

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import attrs
 
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.sandbox.service.money import money
 
-MAX_ID = 2**31 - 1
+MAX_ID = MAX_INT
 
 # Short name: sign of the unit, sign of the hundredth, long name.
 _CURRENCIES = {

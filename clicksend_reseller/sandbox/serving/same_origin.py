@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.sandbox.service.messages import to_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+_LOOPBACK = {f"[{host}]" if ":" in host else host for host in LOOPBACK_HOSTS}
 _READING = {"GET", "HEAD"}
 _OWN_SITE = {None, "same-origin", "none"}
 

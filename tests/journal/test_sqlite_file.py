@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from clicksend_reseller import JournalError
+from clicksend_reseller import JournalError, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal.sql.sqlite_file import fault_of_file
 from support.command_line import Home
@@ -27,6 +27,11 @@ def of_engine(path):
 
 
 OPENERS = pytest.mark.parametrize("opened", [of_url, of_engine])
+
+
+def transfer(key):
+    """Name a transfer."""
+    return Transfer(idempotency_key=key, client_user_id=1001, amount=5, currency="AUD")
 
 
 async def pay(journal, sandbox):
@@ -118,13 +123,63 @@ async def test_what_is_in_memory_has_no_name():
             assert None is await journal.get("k1")
 
 
+# -- moved while it is open
+
+
+def rename(path):
+    """Give the file another name, as who makes room for a new one."""
+    path.rename(path.with_name("old.db"))
+
+
+def delete(path):
+    """Take the file away."""
+    path.unlink()
+
+
+def link(path):
+    """Give the file a second name, as some backups do."""
+    os.link(path, path.with_name("k.db"))
+
+
+def replace(path):
+    """Put another file in its place, as a backup that is restored."""
+    rename(path)
+    path.touch()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("move", [rename, delete, link, replace])
+async def test_nothing_is_paid_from_a_file_that_goes_by_its_name_no_more(tmp_path, sandbox, move):
+    """Whoever opens that name, or the new one, would see nothing of it and pay again."""
+    path = tmp_path / "j.db"
+    async with of_url(path) as journal, sandbox.client(journal=journal) as client:
+        await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+        move(path)
+        with pytest.raises(JournalError, match=r"j\.db' (has been moved|has 2 names)"):
+            await client.transfer_credit(1001, 5, "AUD", idempotency_key="k2")
+        with pytest.raises(JournalError, match=r"j\.db' (has been moved|has 2 names)"):
+            await journal.intend(transfer("k3"))
+    assert [5] == sandbox.transfers_to(1001)
+
+
+@pytest.mark.asyncio
+async def test_what_has_left_is_settled_in_a_file_that_was_moved(tmp_path, sandbox):
+    """What is known is written down where the claim was, whatever the file is called."""
+    path = tmp_path / "j.db"
+    async with of_url(path) as journal:
+        await journal.intend(transfer("k1"), realm="r")
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
+        rename(path)
+        assert await journal.settle("k1", 1, "a", TransferState.CONFIRMED)
+
+
 # -- mounted
 
 
 SEEN = """
 import asyncio, json, sys
 from sqlalchemy.ext.asyncio import create_async_engine
-from clicksend_reseller import JournalError
+from clicksend_reseller import JournalError, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal
 
 async def look(journal):

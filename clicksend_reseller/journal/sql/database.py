@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
-from clicksend_reseller.journal.sql.sqlite_file import check_file
+from clicksend_reseller.journal.sql.sqlite_file import check_file, check_name
 
 __all__ = ["Database", "failure"]
 
@@ -58,11 +58,13 @@ class Database:
         self._turn: asyncio.Lock | None = asyncio.Lock() if opened.is_sqlite else None
         self._steps: set[asyncio.Task[Any]] = set()
 
-    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
         """Run a step in a transaction that is durable when this returns.
 
         Args:
             work: the step.
+            settles: it writes down what has happened, so it is not kept from a file that was
+                moved meanwhile.
             durable: False where losing it in a power cut harms nobody: then PostgreSQL is left
                 to its own setting, which spares a round trip.
 
@@ -71,7 +73,7 @@ class Database:
             SQLAlchemyError: what the database says.
         """
         await self.ready()
-        return await self._whole(self._write(work, durable=durable))
+        return await self._whole(self._write(work, durable=durable, settles=settles))
 
     async def read(self, work: Work[T]) -> T:
         """Run a step that changes nothing."""
@@ -145,12 +147,14 @@ class Database:
         if not task.cancelled():
             task.exception()  # the caller may be gone, and asyncio would complain
 
-    async def _write(self, work: Work[T], *, durable: bool) -> T:
+    async def _write(self, work: Work[T], *, durable: bool, settles: bool) -> T:
         if self._turn is None:
             return await self._write_postgresql(work, durable=durable)
         async with self._turn, self._sqlite_connection() as connection:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
+                if not settles:
+                    check_name(connection)
                 result = await work(connection)
                 await connection.exec_driver_sql("COMMIT")
             except BaseException:

@@ -268,7 +268,7 @@ class SQLJournal(Decisions):
     async def _settle(self, key: str, settlement: transactions.Settlement) -> bool:
         for seconds in self._patience:
             try:
-                return await self._database.write(settlement.write, durable=False)
+                return await self._database.write(settlement.write, durable=False, settles=True)
             except JournalError:
                 raise
             except Exception as exc:
@@ -277,7 +277,7 @@ class SQLJournal(Decisions):
                 _logger.info("%r is not settled yet (%s), another try follows", key, exc)
                 settlement.is_repeated = True
                 await asyncio.sleep(seconds)
-        return await self._database.write(settlement.write, durable=False)
+        return await self._database.write(settlement.write, durable=False, settles=True)
 
 
 async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:

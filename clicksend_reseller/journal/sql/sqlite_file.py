@@ -1,7 +1,8 @@
 """A file of SQLite has one name, because SQLite finds its WAL by that name.
 
 Under two names, a hard link or a file that is mounted by itself, each has a WAL of its own: two
-processes then see two journals, and each pays every key.
+processes then see two journals, and each pays every key. A process whose open file is moved or
+deleted goes on in a journal that the next process does not find.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clicksend_reseller import JournalError
 
-__all__ = ["check_file", "fault_of_file"]
+__all__ = ["check_file", "check_name", "fault_of_file"]
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _CHECKED = "clicksend_reseller.journal: one name"
 _SIBLINGS = ("", "-wal", "-shm")
+_Identity: TypeAlias = tuple[int, int, int] | None
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -34,7 +37,18 @@ async def check_file(connection: AsyncConnection) -> None:
     file = next((row.file for row in databases if row.name == "main"), "")
     if file and (fault := fault_of_file(file)):
         raise JournalError(fault, permanent=True)
-    connection.info[_CHECKED] = True
+    connection.info[_CHECKED] = (file, _identity(file)) if file else None
+
+
+def check_name(connection: AsyncConnection) -> None:
+    """Look before each step that money may rest on: a file can be moved while it is open.
+
+    Raises:
+        JournalError: its name leads to another file or to none, or it has a second name.
+    """
+    known: tuple[str, _Identity] | None = connection.info[_CHECKED]
+    if known is not None and (fault := _moved(*known)):
+        raise JournalError(fault, permanent=True)
 
 
 def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:
@@ -48,6 +62,25 @@ def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:
     mounted = _mount_points(mounts)
     faults = (_fault(real + suffix, mounted) for suffix in _SIBLINGS)
     return next(filter(None, faults), "")
+
+
+def _identity(path: str) -> _Identity:
+    """Say which file a name leads to."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_nlink
+
+
+def _moved(path: str, known: _Identity) -> str:
+    if _identity(path) == known:
+        return ""
+    return fault_of_file(path) or (
+        f"the file {path!r} has been moved, deleted or replaced while this journal has it open, "
+        "and whoever opens that name now would pay again: put it back, with what lies beside it, "
+        "and start again"
+    )
 
 
 def _fault(path: str, mounted: frozenset[bytes]) -> str:

@@ -183,7 +183,7 @@ class Database:
 
     async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
         found = await self._read(look)
-        return await self._write(work, durable=False) if found is None else found
+        return await self._write(work, durable=False, settles=False) if found is None else found
 
     def _turn_to_read(self) -> AbstractAsyncContextManager[Any]:
         if self._turn is not None and self.opened.shares_connection:

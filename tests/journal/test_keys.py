@@ -107,7 +107,8 @@ def test_the_command_finds_what_it_paid_in_each_spelling(tmp_path, serving):
     serving.clear()
     home, client = Home(tmp_path, serving.url), serving.new_client()
     for key in (TORN, COMPOSED):
-        assert 0 == home.call("transfer", client, 5, "AUD", "--key", key, "--yes").status
+        words = ("transfer", client, 5, "AUD", "--key", key, "--yes", "--new-journal")
+        assert 0 == home.call(*words).status
     shown = [home.call("journal", "show", key, "-o", "json").out for key in (TORN, COMPOSED)]
     assert shown[0] == shown[1]
     assert 1 == serving.applied_to(client)

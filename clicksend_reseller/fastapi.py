@@ -31,6 +31,7 @@ from clicksend_reseller import (
     errors,
     to_dict,
 )
+from clicksend_reseller._wire.operations import ENDPOINTS, Repeat
 
 try:
     from fastapi import Depends, FastAPI, Request, WebSocket
@@ -55,7 +56,7 @@ OutcomeURL = Callable[[errors.TransferOutcomeUnknownError], str]
 
 _logger = logging.getLogger("clicksend_reseller")
 _MEDIA_TYPE = "application/problem+json"
-_READS = frozenset({"get_account", "get_own_account", "list_accounts"})
+_READS = frozenset(each.name for each in ENDPOINTS if each.repeat is Repeat.FREELY)
 _UNUSABLE = (502, "Upstream unusable")  # why, is for our log only
 _IN_DOUBT = {Outcome.UNKNOWN: (500, "Outcome unknown"), Outcome.APPLIED: (500, "Applied")}
 # Status and title; the nearest class counts, and what is not here is a fault of our own.

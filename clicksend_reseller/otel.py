@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from clicksend_reseller import CallEvent, Outcome
+from clicksend_reseller._wire.operations import ENDPOINTS
 
 try:
     from opentelemetry import context, metrics, trace
@@ -22,14 +23,7 @@ except ModuleNotFoundError as _exc:
 __all__ = ["observer"]
 
 _NAME = "clicksend_reseller"
-_ROUTES = {
-    "create_account": ("POST", "/reseller/accounts"),
-    "get_account": ("GET", "/reseller/accounts/{client_user_id}"),
-    "get_own_account": ("GET", "/account"),
-    "list_accounts": ("GET", "/reseller/accounts"),
-    "transfer_credit": ("PUT", "/reseller/transfer-credit"),
-    "update_account": ("PUT", "/reseller/accounts/{client_user_id}"),
-}
+_ROUTES = {each.name: (each.method, each.route) for each in ENDPOINTS}
 # The SDK's own boundaries are made for milliseconds.
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 120.0)
 

@@ -83,85 +83,121 @@ class Operation(Generic[T]):
         return tuple(value.get_secret_value() for value in values if isinstance(value, Secret))
 
 
+@attrs.frozen(kw_only=True)
+class Endpoint(Generic[T]):
+    """What all requests to one endpoint have in common, see `Operation`.
+
+    Attributes:
+        route: the path, with the names of what differs in it.
+    """
+
+    name: str
+    method: str
+    route: str
+    returns: type[T]
+    repeat: Repeat
+
+    def at(self, client_user_id: int | None = None, **rest: Any) -> Operation[T]:  # noqa: ANN401 - the fields of Operation
+        """Make the operation for one account, or for none."""
+        path = self.route
+        if client_user_id is not None:
+            # Only ever a plain int: "../transfer-credit" would be normalised into another route.
+            path = path.format(client_user_id=f"{client_user_id:d}")
+        return Operation(
+            name=self.name,
+            method=self.method,
+            path=path,
+            returns=self.returns,
+            repeat=self.repeat,
+            user_id=client_user_id,
+            **rest,
+        )
+
+
+_LIST_ACCOUNTS = Endpoint(
+    name="list_accounts",
+    method="GET",
+    route="/reseller/accounts",
+    returns=AccountPage,
+    repeat=Repeat.FREELY,
+)
+_GET_ACCOUNT = Endpoint(
+    name="get_account",
+    method="GET",
+    route="/reseller/accounts/{client_user_id}",
+    returns=Account,
+    repeat=Repeat.FREELY,
+)
+_CREATE_ACCOUNT = Endpoint(
+    name="create_account",
+    method="POST",
+    route="/reseller/accounts",
+    returns=Account,
+    repeat=Repeat.AFTER_REFUSAL,
+)
+_UPDATE_ACCOUNT = Endpoint(
+    name="update_account",
+    method="PUT",
+    route="/reseller/accounts/{client_user_id}",
+    returns=Account,
+    repeat=Repeat.SAME_MEANING,
+)
+_TRANSFER_CREDIT = Endpoint(
+    name="transfer_credit",
+    method="PUT",
+    route="/reseller/transfer-credit",
+    returns=TransferReceipt,
+    repeat=Repeat.NEVER,
+)
+_GET_OWN_ACCOUNT = Endpoint(
+    name="get_own_account",
+    method="GET",
+    route="/account",
+    returns=Account,
+    repeat=Repeat.FREELY,
+)
+ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    _LIST_ACCOUNTS,
+    _GET_ACCOUNT,
+    _CREATE_ACCOUNT,
+    _UPDATE_ACCOUNT,
+    _TRANSFER_CREDIT,
+    _GET_OWN_ACCOUNT,
+)
+
+
 def list_accounts(*, page: int, limit: int) -> Operation[AccountPage]:
-    return Operation(
-        name="list_accounts",
-        method="GET",
-        path="/reseller/accounts",
-        query={"page": _positive("page", page), "limit": _positive("limit", limit)},
-        returns=AccountPage,
-        repeat=Repeat.FREELY,
+    return _LIST_ACCOUNTS.at(
+        query={"page": _positive("page", page), "limit": _positive("limit", limit)}
     )
 
 
 def get_account(client_user_id: int, *, fresh: bool = False) -> Operation[Account]:
-    return Operation(
-        name="get_account",
-        method="GET",
-        path=_account_path(client_user_id),
-        returns=Account,
-        repeat=Repeat.FREELY,
-        user_id=int(client_user_id),
-        fresh=fresh,
-    )
+    return _GET_ACCOUNT.at(_positive("client_user_id", client_user_id), fresh=fresh)
 
 
 def create_account(fields: AccountFields) -> Operation[Account]:
-    return Operation(
-        name="create_account",
-        method="POST",
-        path="/reseller/accounts",
-        body=_complete(fields),
-        returns=Account,
-        repeat=Repeat.AFTER_REFUSAL,
-    )
+    return _CREATE_ACCOUNT.at(body=_complete(fields))
 
 
 def update_account(client_user_id: int, fields: AccountFields) -> Operation[Account]:
-    return Operation(
-        name="update_account",
-        method="PUT",
-        path=_account_path(client_user_id),
-        body=_complete(fields),
-        returns=Account,
-        repeat=Repeat.SAME_MEANING,
-        user_id=int(client_user_id),
-    )
+    return _UPDATE_ACCOUNT.at(_positive("client_user_id", client_user_id), body=_complete(fields))
 
 
 def transfer_credit(
     client_user_id: int, amount: int, currency: str, *, allow_negative: bool
 ) -> Operation[TransferReceipt]:
-    return Operation(
-        name="transfer_credit",
-        method="PUT",
-        path="/reseller/transfer-credit",
-        body={
-            "client_user_id": _positive("client_user_id", client_user_id),
-            "amount": _amount(amount, allow_negative=allow_negative),
-            "currency": _currency(currency),
-        },
-        returns=TransferReceipt,
-        repeat=Repeat.NEVER,
-        user_id=int(client_user_id),
-    )
+    body = {
+        "client_user_id": _positive("client_user_id", client_user_id),
+        "amount": _amount(amount, allow_negative=allow_negative),
+        "currency": _currency(currency),
+    }
+    return _TRANSFER_CREDIT.at(int(client_user_id), body=body)
 
 
 def get_own_account() -> Operation[Account]:
-    return Operation(
-        name="get_own_account",
-        method="GET",
-        path="/account",
-        returns=Account,
-        repeat=Repeat.FREELY,
-        # Nothing in its answer shows that it is not a late one about somebody else.
-        fresh=True,
-    )
-
-
-def _account_path(client_user_id: int) -> str:
-    # Only ever a plain int: "../transfer-credit" would be normalised into another route.
-    return f"/reseller/accounts/{_positive('client_user_id', client_user_id):d}"
+    # Nothing in its answer shows that it is not a late one about somebody else.
+    return _GET_OWN_ACCOUNT.at(fresh=True)
 
 
 def _positive(name: str, value: int) -> int:

@@ -25,10 +25,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
+from clicksend_reseller._secret import MASK, Secret, to_secret
 from clicksend_reseller._wire.decoding import to_dict
 from clicksend_reseller._wire.keys import LONGEST_KEY
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
-from clicksend_reseller.models import MASK, AccountFields, Secret, Transfer, to_secret
+from clicksend_reseller.models import AccountFields, Transfer
 
 
 def schema_of(cls: type, handler: GetCoreSchemaHandler) -> CoreSchema:

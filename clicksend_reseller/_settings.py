@@ -16,6 +16,7 @@ import attrs
 
 from clicksend_reseller._calls.journaling import TransferJournal
 from clicksend_reseller._calls.retry import RetryPolicy
+from clicksend_reseller._secret import Secret, to_secret
 from clicksend_reseller._wire.limits import (
     LONGEST_JOURNALED_TIMEOUT,
     LOOPBACK_HOSTS,
@@ -23,7 +24,6 @@ from clicksend_reseller._wire.limits import (
     whole_number,
 )
 from clicksend_reseller.errors import ConfigurationError
-from clicksend_reseller.models import Secret, to_secret
 
 DEFAULT_BASE_URL = "https://rest.clicksend.com/v3"
 

@@ -1,3 +1,3 @@
-"""Which version is this? The one place that says so; the build reads it from here."""
+"""The version, in the one place that the build reads it from."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""How can a call fail? One tree, and each error says what is known of the call's effect.
+"""The errors, one tree; each says what is known of the call's effect.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How is the whole account list walked? By page number, believing little that the server counts.
+"""The walk over the whole account list, by page number, believing little that the server counts.
 
 One pass asks for page after page and ends at the `last_page` that the answer names, or at a page
 that brings nothing new. `next_page_url` is never followed, and the page asked for counts, not the

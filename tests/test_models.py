@@ -8,8 +8,8 @@ import attrs
 import pytest
 from rich.console import Console
 
+from clicksend_reseller._secret import MASK, Secret, to_secret
 from clicksend_reseller.models import (
-    MASK,
     Account,
     AccountFields,
     AccountPage,
@@ -17,11 +17,9 @@ from clicksend_reseller.models import (
     Currency,
     Outcome,
     RateLimit,
-    Secret,
     Subaccount,
     Transfer,
     TransferReceipt,
-    to_secret,
 )
 from support.wire_samples import FIELDS
 

@@ -107,8 +107,8 @@ def test_importing_the_package_loads_no_library_and_no_room():
 @pytest.mark.parametrize(
     ("name", "rooms"),
     [
-        ("Outcome", {"models", "_model"}),
-        ("ServerError", {"errors", "models", "_model"}),
+        ("Outcome", {"models", "_model", "_secret"}),
+        ("ServerError", {"errors", "models", "_model", "_secret"}),
         ("__version__", {"_version"}),
     ],
 )

@@ -27,8 +27,8 @@ from clicksend_reseller import (
     TransferReceipt,
     to_dict,
 )
+from clicksend_reseller._secret import MASK
 from clicksend_reseller.fastapi import ResellerDep, add_exception_handlers, reseller_lifespan
-from clicksend_reseller.models import MASK
 from clicksend_reseller.sandbox import Sandbox
 from support.clients import FIELDS
 from support.uvicorn_server import serving

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clicksend_reseller import _settings
+from clicksend_reseller._secret import MASK, Secret
 from clicksend_reseller._settings import Credentials
 from clicksend_reseller.errors import ConfigurationError
-from clicksend_reseller.models import MASK, Secret
 
 CANARY = "canary-7f3a9c"
 VARIABLES = ("CLICKSEND_USERNAME", "CLICKSEND_API_KEY", "CLICKSEND_BASE_URL")

@@ -1,4 +1,4 @@
-"""May this be repeated, and how long to wait? Two pure questions, a budget, and tenacity."""
+"""Retries: what may be repeated, after how long, and what a client may spend on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUDGET_SIZE = 100.0
 RETRY_PRICE = 5.0
 SUCCESS_REFUND = 1.0
 
-# Spreads those who were told the same time, later and never earlier than asked.
+# Spreads those who were given the same time, later and never earlier than asked.
 _SPREAD = 0.1
 
 
@@ -75,7 +75,7 @@ class RetryPolicy:
 def may_repeat(
     error: BaseException, operation: Operation[Any], policy: RetryPolicy, *, journaled: bool
 ) -> bool:
-    """Tell whether the operation may be sent again after this bare error.
+    """Return True if the operation may be sent again after this bare error.
 
     Args:
         error: as the transport or the wire raised it.
@@ -101,7 +101,7 @@ def delay(
     policy: RetryPolicy,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> float:
-    """Choose the seconds to wait before the so-manieth retry, counted from 1."""
+    """Choose the seconds to wait before a retry; retries count from 1."""
     ours = uniform(0, min(policy.max_delay, policy.base_delay * 2.0 ** min(retry - 1, 60)))
     asked = asked_to_wait(error)
     if asked is None:
@@ -129,7 +129,7 @@ class RetryBudget:
         self._left = min(BUDGET_SIZE, self._left + SUCCESS_REFUND)
 
     def spend(self, error: BaseException | None) -> bool:
-        """Pay for a retry; tell whether there was enough."""
+        """Pay for a retry; return False if there is not enough."""
         price = 0.0 if isinstance(error, RateLimitError) else RETRY_PRICE
         if price > self._left:
             return False

@@ -66,7 +66,7 @@ class CallState(Generic[T]):
         if self.operation.returns is not TransferReceipt:
             return self.operation.name
         moved = cast("dict[str, Any]", self.operation.body)
-        # Two transfers of the same values are told apart by the key, else by the call.
+        # The key distinguishes two transfers of the same values, else the call.
         which = f"idempotency key {self.guard.key!r}" if self.guard else f"call {self.id}"
         words = "{amount} {currency} to client {client_user_id}".format_map(moved)
         return f"{self.operation.name} of {words} ({which})"

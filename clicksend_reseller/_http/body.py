@@ -1,4 +1,4 @@
-"""May the bytes of a write leave, and did they? A body that is given once.
+"""The body of a write, which is given once and knows whether it left.
 
 A transport's exceptions prove nothing: a refused connect and a transport that sends again can
 raise the same one, and "read everything, then closed" looks like "read 20 bytes, then closed".
@@ -105,7 +105,7 @@ class OneShotBody:
         self._is_rewound = True
 
     def shut(self) -> bool:
-        """Let nothing leave from now on; tell whether nothing had left."""
+        """Let nothing leave from now on; return True if nothing had left."""
         self._shut = True
         return not self.left
 

@@ -1,4 +1,4 @@
-"""What does an exception of an HTTP library say? By its name, in whichever library is loaded."""
+"""The meaning of an HTTP library's exceptions, by their names in whichever library is loaded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import ssl
 import sys
 from collections.abc import Iterable
 
+from clicksend_reseller._secret import MASK
 from clicksend_reseller._wire import redaction
-from clicksend_reseller.models import MASK
 
 _LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
 
@@ -45,18 +45,18 @@ def is_unsent(exc: Exception) -> bool:
 
 
 def is_late(exc: Exception) -> bool:
-    """Tell whether time ran out."""
+    """Return True if time ran out."""
     return isinstance(exc, (TimeoutError, *family("TimeoutException")))
 
 
 def is_broken_answer(exc: Exception) -> bool:
-    """Tell whether it can come of an answer that breaks off."""
+    """Return True if it can come of an answer that breaks off."""
     kinds = ("TransportError", "NetworkError", "ProtocolError", "StreamError", "TimeoutException")
     return isinstance(exc, family(*kinds))
 
 
 def is_permanent(exc: Exception) -> bool:
-    """Tell whether the same request would meet the same fault before it could leave.
+    """Return True if the same request would meet the same fault before it could leave.
 
     Scheme, illegal header, certificate, TLS version.
     """

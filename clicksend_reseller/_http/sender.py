@@ -136,7 +136,7 @@ class Sender:
                 "Content-Length": str(len(body)),
             }
         # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
-        # that never left is told by the library from one that got no answer.
+        # that never left has another exception of the library's than one that got no answer.
         to_connect = 0.95 * seconds
         target = self._base_url + operation.path
         if operation.query:

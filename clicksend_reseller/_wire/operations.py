@@ -12,15 +12,9 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from clicksend_reseller._secret import Secret, to_secret
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT, whole_number
-from clicksend_reseller.models import (
-    Account,
-    AccountFields,
-    AccountPage,
-    Secret,
-    TransferReceipt,
-    to_secret,
-)
+from clicksend_reseller.models import Account, AccountFields, AccountPage, TransferReceipt
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""What must not be shown? Values under telling names, and known secrets wherever they turn up."""
+"""Masking of values under sensitive names, and of known secrets wherever they turn up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from clicksend_reseller._secret import MASK, Secret
 from clicksend_reseller._wire import strict_json
-from clicksend_reseller.models import MASK, Secret
 
 EXCERPT_LENGTH = 200
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from clicksend_reseller._secret import MASK, Secret
 from clicksend_reseller._wire import redaction
-from clicksend_reseller.models import MASK, Secret
 from support.strategies import canaries, json_values, names, telling_names
 
 CANARY = "canary-7f3a9c"

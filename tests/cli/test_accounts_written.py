@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from clicksend_reseller import AsyncResellerClient
+from clicksend_reseller._secret import MASK
 from clicksend_reseller.cli.exit_status import Status
-from clicksend_reseller.models import MASK
 from support.command_line import COMMAND, new_account
 
 HEADER = (

@@ -29,6 +29,7 @@ from clicksend_reseller._secret import MASK, Secret, to_secret
 from clicksend_reseller._wire.decoding import to_dict
 from clicksend_reseller._wire.keys import LONGEST_KEY
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
+from clicksend_reseller._wire.operations import fault_of_text
 from clicksend_reseller.models import AccountFields, Transfer
 
 
@@ -92,8 +93,8 @@ def _default(field: attrs.Attribute[Any]) -> Any:
 
 
 def _filled(value: str) -> str:
-    if not value.strip():
-        raise ValueError("it is empty, and the API requires it")
+    if fault := fault_of_text(value):
+        raise ValueError(f"it {fault}")
     return value
 
 

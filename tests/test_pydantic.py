@@ -142,6 +142,7 @@ def test_a_rate_limit_can_be_given_too():
 
 
 BAD_FIELDS = {
+    "NUL": ({**BODY, "user_first_name": "A\0"}, "user_first_name"),
     "missing": ({**BODY, "username": ...}, "username"),
     "password missing": ({**BODY, "password": ...}, "password"),
     "blank": ({**BODY, "country": " "}, "country"),

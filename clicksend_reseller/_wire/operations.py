@@ -233,11 +233,16 @@ def _complete(fields: AccountFields) -> Mapping[str, Any]:
 def _filled(name: str, value: str | Secret) -> str | Secret:
     if not isinstance(value, str | Secret):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    text = to_secret(value).get_secret_value()
-    is_empty, is_unsendable = not text.strip(), _UNSENDABLE.search(text) is not None
-    del text  # it may be a password, and a traceback with locals would show it
-    if is_empty:
-        raise ValueError(f"{name} is empty, and the API requires it")
-    if is_unsendable:
-        raise ValueError(f"{name} has a NUL or a lone surrogate in it, which no API can store")
+    # No local name for the text: it may be a password, and a traceback would show it.
+    if fault := fault_of_text(to_secret(value).get_secret_value()):
+        raise ValueError(f"{name} {fault}")
     return value
+
+
+def fault_of_text(text: str) -> str:
+    """Say why the API could not take a text; empty where it can."""
+    if not text.strip():
+        return "is empty, and the API requires it"
+    if _UNSENDABLE.search(text):
+        return "has a NUL or a lone surrogate in it, which no API can store"
+    return ""

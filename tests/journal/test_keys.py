@@ -1,5 +1,6 @@
 """Keys of one text: one payment, also where an earlier version kept another spelling."""
 
+import attrs
 import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -46,6 +47,22 @@ async def test_every_step_takes_every_spelling(opened, url):
     assert found[0] == found[1]
     assert found[0] is not None
     assert 2 == len(found[0].rounds)
+
+
+@pytest.mark.asyncio
+async def test_a_revision_in_the_other_spelling_is_the_next_round_of_the_same_key(opened, sandbox):
+    """As a key of its own its round could be claimed beside those of the first one."""
+    async with opened() as journal, sandbox.client(journal=journal) as client:
+        await journal.intend(transfer(COMPOSED))
+        revised = attrs.evolve(transfer(TORN), amount=7)
+        assert 2 == await journal.revise(revised, by="ann", note="")
+        entry = await journal.get(COMPOSED)
+        assert (COMPOSED, 7, TransferState.INTENDED) == (entry.key, entry.amount, entry.state)
+        with pytest.raises(JournalError):
+            await journal.renew(COMPOSED, by="ann", note="")
+        receipt = await client.transfer_credit(1001, 7, "AUD", idempotency_key=COMPOSED)
+        assert (COMPOSED, False) == (receipt.idempotency_key, receipt.replayed)
+    assert [7] == sandbox.transfers_to(1001)
 
 
 @pytest.mark.asyncio

@@ -38,7 +38,8 @@ async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -
     if not await transactions.changes_one(own, withdrawn):
         raise JournalError(f"{key!r} has changed meanwhile: look at it again")
     number = int(row.round) + 1
-    values = queries.values_of(transfer)
+    # Under the spelling on record: another one would be a key of its own.
+    values = {**queries.values_of(transfer), "key": key}
     try:
         await own.execute(
             queries.insert_round(own.dialect, row, number, by=by, note=note, values=values)

@@ -136,6 +136,7 @@ def test_each_decision_is_signed_by_who_makes_it(doubtful, by):
         return [row["by"] for row in (rows if isinstance(rows, list) else [rows])]
 
     note = ("--note", "x")
+    put_back_at(doubtful)
     assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", *note, *words).status
     assert [signed] == signatures()
     assert 0 == doubtful.call("journal", "renew", "k", *note, *words).status

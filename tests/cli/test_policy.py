@@ -53,7 +53,7 @@ def stopped(live, served):
         served.add_account(username=f"low-{n}", balance="5", currency="AUD")
     served.fail("error", operation="transfer_credit", status=401, response_code="UNAUTHORIZED")
     assert 4 == live.call(*LOW, *CAP).status
-    served.reset_faults()
+    served.clear_faults()
     run = live.call("journal", "list", "--state", "intended", "-o", "json")
     left = {row["client_user_id"]: row["amount"] for row in json.loads(run.out)}
     assert left

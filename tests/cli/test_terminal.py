@@ -107,7 +107,7 @@ def test_a_minted_key_is_said_before_anything_is_sent(terminal, served):
     assert "transfer_credit" not in {each["operation"] for each in served.requests}
     child.kill(signal.SIGKILL)
     child.close()
-    served.reset_faults()  # it may not have come so far
+    served.clear_faults()  # it may not have come so far
     again = terminal("transfer", 1001, 3, "AUD", "--yes", "--key", key)
     assert 0 == ended(again)[0]
     assert [(1001, "3.000000")] == served.paid
@@ -190,7 +190,7 @@ def test_ctrl_c_awaits_what_is_in_flight_and_counts_it(terminal, live, served):
     assert 4 <= paid < 30
     assert f"30 rows: {paid} paid ({5 * paid} AUD), {30 - paid} not tried" in said
     assert "to go on: clicksend-reseller top-up --from" in said
-    served.reset_faults()
+    served.clear_faults()
     status, said = ended(terminal(*words))
     assert (0, 30, 30) == (status, len(served.paid), len({who for who, _ in served.paid}))
     assert f"{paid} already paid" in said

@@ -70,9 +70,9 @@ def serving():
 @pytest.fixture
 def served(serving):
     """Give that sandbox without any faults."""
-    serving.clear()
+    serving.clear_faults()
     yield serving
-    serving.clear()
+    serving.clear_faults()
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def on_record(url):
 def arm_all(served):
     """Let a quarter fail."""
     for fault in FAULTS:
-        served.arm(times=None, **fault)
+        served.fail_transfers(times=None, **fault)
 
 
 def run_with_kills(crew, served, url, *, seed, most):
@@ -124,7 +124,7 @@ def test_one_key_in_many_processes_is_sent_once(few_urls, crew, served):
 @pytest.mark.heavy
 def test_two_keys_for_one_client_have_one_winner(few_urls, crew, served):
     """No answer comes, so whichever key was sent keeps its client; the other is never sent."""
-    served.arm("lost", times=None)
+    served.fail_transfers("lost", times=None)
     clients = served.new_clients(rounds(25, 100))
     keys = [(uuid.uuid4().hex, client) for client in [*clients, *clients]]
     call = {"url": few_urls, "base_url": served.url}

@@ -121,7 +121,7 @@ async def test_two_spellings_in_one_list_are_one_key(opened, sandbox):
 
 def test_the_command_finds_what_it_paid_in_each_spelling(tmp_path, serving):
     """It shows the same rounds, and pays once."""
-    serving.clear()
+    serving.clear_faults()
     home, client = Home(tmp_path, serving.url), serving.new_client()
     for key in (TORN, COMPOSED):
         words = ("transfer", client, 5, "AUD", "--key", key, "--yes", "--new-journal")

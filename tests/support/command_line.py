@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -19,6 +17,7 @@ import attrs
 
 from clicksend_reseller.cli.app import run
 from clicksend_reseller.journal import SQLJournal
+from clicksend_reseller.sandbox import RemoteSandbox
 
 COMMAND = [sys.executable, "-m", "clicksend_reseller.cli"]
 
@@ -151,48 +150,25 @@ def _text(stream):
     return stream.buffer.getvalue().decode()
 
 
-class Served:
+class Served(RemoteSandbox):
     """A sandbox in another process; what it applied is asked over its own routes."""
 
     def __init__(self, url):
+        super().__init__(url, timeout=10)
         self.url = url
-        self._admin = f"{url.removesuffix('/v3')}/_sandbox"
 
     @property
     def ledger(self):
-        return self._ask("ledger")
+        return [*super().ledger]
+
+    @property
+    def requests(self):
+        return [*super().requests]
 
     @property
     def paid(self):
         """Who got how much, in the order of the ledger."""
-        return [(entry["client_user_id"], entry["amount"]) for entry in self.ledger]
-
-    @property
-    def requests(self):
-        return self._ask("requests")
-
-    def fail(self, kind, **where):
-        return self._ask("faults", {"kind": kind, **where})
-
-    def reset_faults(self):
-        self._ask("faults", method="DELETE")
-
-    def reset(self):
-        self._ask("reset", {})
-
-    def spend(self, user_id, amount):
-        return self._ask(f"accounts/{user_id}/spend", {"amount": str(amount)})
-
-    def add_account(self, **fields):
-        return self._ask("accounts", fields)
-
-    def _ask(self, path, body=None, method=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self._admin}/{path}", data, method=method
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
-            return json.loads(response.read() or b"null")
+        return [(entry.client_user_id, str(entry.amount)) for entry in self.ledger]
 
 
 def _import_path():

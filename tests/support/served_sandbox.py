@@ -1,22 +1,21 @@
-"""How does a test use a sandbox that runs in another process, as an oracle nobody can sway?"""
+"""A sandbox in another process, as an oracle that no code under test can sway."""
 
 import contextlib
 import itertools
-import json
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
 
 from clicksend_reseller import AsyncResellerClient, RetryPolicy
+from clicksend_reseller.sandbox import RemoteSandbox
 from support.heavy import rounds
 
 CLIENTS = rounds(6_000, 60_000)
-FIRST = 1013  # those before it are the cast, with habits of their own
+FIRST = 1013  # those before it are fixed, with habits of their own
 QUICK = RetryPolicy(base_delay=0.001, max_delay=0.01)
 
 
-class ServedSandbox:
+class ServedSandbox(RemoteSandbox):
     """A sandbox under way.
 
     Attributes:
@@ -24,8 +23,8 @@ class ServedSandbox:
     """
 
     def __init__(self, url):
+        super().__init__(url, timeout=60)
         self.url = url
-        self._admin = url.removesuffix("/v3") + "/_sandbox"
         self._ids = itertools.count(FIRST)
 
     def client(self, **options):
@@ -44,29 +43,15 @@ class ServedSandbox:
 
     def applied(self):
         """Count the transfers that were applied, by client."""
-        return Counter(entry["client_user_id"] for entry in self._ask("/ledger"))
+        return Counter(entry.client_user_id for entry in self.ledger)
 
     def applied_to(self, client_user_id):
         """Count those to one client."""
         return self.applied()[client_user_id]
 
-    def arm(self, kind, **where):
+    def fail_transfers(self, kind, **where):
         """Let transfers fail so."""
-        self._ask("/faults", {"kind": kind, "operation": "transfer_credit", **where})
-
-    def clear(self):
-        """Let nothing fail any more."""
-        self._send("/faults", method="DELETE")
-
-    def _ask(self, path, body=None):
-        return json.loads(self._send(path, body=body))
-
-    def _send(self, path, *, body=None, method=None):
-        data = None if body is None else json.dumps(body).encode()
-        url = self._admin + path
-        request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
-            return answer.read()
+        self.fail(kind, operation="transfer_credit", **where)
 
 
 def make_client(url, **options):

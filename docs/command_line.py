@@ -75,13 +75,13 @@ def _statuses() -> str:
 
 
 def _shared(app: App) -> str:
-    transfer = _blocks(_help(app, ("transfer",)))
+    shared = _blocks(_help(app.meta, ()))
     return "\n\n".join(
         [
             "## Options of every command",
-            transfer["Everywhere"],
+            shared["Options of every command"],
             "## Options of the commands that move money",
-            transfer["Moving money"],
+            _blocks(_help(app, ("transfer",)))["Moving money"],
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What can be said to every command, and to those that move money?"""
+"""The options of every command, those of the commands that move money, and their values."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ __all__ = [
     "ASKED_FIRST",
     "IN_PROCESS",
     "USUAL",
+    "Amount",
+    "Everywhere",
+    "Flag",
     "Format",
     "GlobalOptions",
     "PaymentOptions",
@@ -31,65 +34,63 @@ Format = Literal["table", "json", "jsonl", "csv"]
 IN_PROCESS = ""
 
 _WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
 
 
 def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopts' own signature
     """Read a whole number as it is written: cyclopts alone would make 5 of "5.5".
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none; the error's text follows the name of the argument.
     """
-    text = tokens[0].value
-    if not _WHOLE.fullmatch(text):
-        raise ValueError(f"a whole number, not {text!r:.40}")
-    return int(text)
-
-
-Whole = Annotated[int, Parameter(converter=whole)]
-
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
+    given = tokens[0].value
+    if not _WHOLE.fullmatch(given):
+        raise ValueError(f"must be a whole number, not {given!r:.40}")
+    return int(given)
 
 
 def amount(_type: Any, tokens: Sequence[Token]) -> Decimal:  # noqa: ANN401 - cyclopts' own signature
     """Read an amount of money as it is written: Decimal alone takes 1_0, 1e5000000 and NaN.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none; the error's text follows the name of the argument.
     """
-    text = tokens[0].value
-    if not _AMOUNT.fullmatch(text):
-        raise ValueError(f"an amount such as 12.50, not {text!r:.40}")
-    return Decimal(text)
+    given = tokens[0].value
+    if not _AMOUNT.fullmatch(given):
+        raise ValueError(f"must be an amount such as 12.50, not {given!r:.40}")
+    return Decimal(given)
+
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Whole = Annotated[int, Parameter(converter=whole)]
+Amount = Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")]
 
 
 def text(value: str, name: str) -> str:
-    """Give a text that can be sent and kept.
+    """Return a text that can be sent and kept.
 
     Raises:
-        EndedError: it holds bytes that are no text in this terminal's encoding.
+        CommandError: it holds bytes that are no text in this terminal's encoding.
     """
     try:
         value.encode()
     except UnicodeEncodeError:
         raise CommandError(
             Status.USAGE,
-            f"{name} holds bytes that are no UTF-8: type it in a UTF-8 terminal; nothing was sent",
+            f"{name} holds bytes that are not UTF-8: type it in a UTF-8 terminal. "
+            "Nothing was sent.",
         ) from None
     return value
 
 
-_EVERYWHERE = Group("GlobalOptions", sort_key=91)
-_MOVING = Group("Moving money", sort_key=90)
-
-
-@Parameter(name="*", group=_EVERYWHERE)
+@Parameter(name="*", group=Group("Options of every command", sort_key=91))
 @attrs.frozen(kw_only=True)
 class GlobalOptions:
     """The options of every command.
 
     Attributes:
         output: None is what suits the command.
-        sandbox: None is the live API, "" a world in this process, else a URL.
+        sandbox: None is the live API, "" a sandbox in this process, else a URL.
     """
 
     output: Annotated[
@@ -106,52 +107,46 @@ class GlobalOptions:
         str | None,
         Parameter(
             metavar="[=URL]",
-            help="rehearse: in a world of its own that is gone afterwards, or in a served one",
+            help="rehearse: in a sandbox that is gone afterwards, or in one that is being served",
         ),
     ] = None
     journal: Annotated[
         str | None,
         Parameter(
             metavar="URL",
-            help="an SQLAlchemy URL instead of the file under $XDG_STATE_HOME; one that holds "
-            "a password comes from CLICKSEND_JOURNAL",
+            help="a file or an SQLAlchemy URL instead of the file under $XDG_STATE_HOME; a URL "
+            "with a password comes from CLICKSEND_JOURNAL",
         ),
     ] = None
     limit_per_minute: Annotated[
         int | None,
-        Parameter(converter=whole, metavar="N", help="at most so many requests in any minute"),
+        Parameter(converter=whole, metavar="N", help="send at most N requests in any minute"),
     ] = None
-    quiet: Annotated[
-        bool, Parameter(alias="-q", negative=(), show_default=False, help="errors only on stderr")
-    ] = False
+    quiet: Annotated[Flag, Parameter(alias="-q", help="only errors on stderr")] = False
     verbose: Annotated[
         int,
         Parameter(alias="-v", count=True, show_default=False, help="say more; twice: everything"),
     ] = 0
 
 
-@Parameter(name="*", group=_MOVING)
+# Read once, in front of any command, and handed on to it.
+Everywhere = Annotated[GlobalOptions, Parameter(parse=False)]
+
+
+@Parameter(name="*", group=Group("Moving money", sort_key=90))
 @attrs.frozen(kw_only=True)
 class PaymentOptions:
     """The options of the commands that move money."""
 
     yes: Annotated[
-        bool,
-        Parameter(
-            alias="-y",
-            negative=(),
-            show_default=False,
-            help="do not ask; for a batch only together with --max-total",
-        ),
+        Flag,
+        Parameter(alias="-y", help="do not ask; a batch needs --max-total as well"),
     ] = False
     dry_run: Annotated[
-        bool,
-        Parameter(
-            alias="-n",
-            negative=(),
-            show_default=False,
-            help="show what would be done, send nothing",
-        ),
+        Flag, Parameter(alias="-n", help="show what would be done, and send nothing")
+    ] = False
+    offline: Annotated[
+        Flag, Parameter(help="with --dry-run, do not look the clients up; no request is sent")
     ] = False
     max_total: Annotated[
         int | None,
@@ -162,15 +157,15 @@ class PaymentOptions:
         ),
     ] = None
     new_journal: Annotated[
-        bool,
-        Parameter(
-            negative=(),
-            show_default=False,
-            help="with --yes, begin a journal that does not exist yet, which knows of no payment",
-        ),
+        Flag,
+        Parameter(help="with --yes, start a journal that does not exist yet and knows no payment"),
     ] = False
 
+    def __attrs_post_init__(self) -> None:
+        if self.offline and not self.dry_run:
+            raise CommandError(Status.USAGE, "--offline needs --dry-run. Nothing was sent.")
 
-# What holds where nothing is said; both are frozen, so they can be shared.
+
+# The values where no option is given; both are frozen, so they can be shared.
 USUAL = GlobalOptions()
 ASKED_FIRST = PaymentOptions()

@@ -1,5 +1,6 @@
 """The frame: the tree of commands, its statuses, its start, and what it says without its extra."""
 
+import json
 import os
 import re
 import resource
@@ -99,17 +100,66 @@ def test_what_is_no_command_is_2(tmp_path, words):
     ("given", "expected"),
     [
         (["balance", "--sandbox"], ["balance", "--sandbox="]),
-        (["--sandbox", "balance"], ["balance", "--sandbox="]),
-        (["-o", "json", "-q", "accounts", "list"], ["accounts", "list", "-o", "json", "-q"]),
-        (["--output=json", "find", "--", "-x"], ["find", "--output=json", "--", "-x"]),
-        (["--help"], ["--help"]),
-        (["-o"], ["-o"]),
+        (["--sandbox", "balance"], ["--sandbox=", "balance"]),
+        (["find", "--sandbox", "--", "--sandbox"], ["find", "--sandbox=", "--", "--sandbox"]),
         ([], []),
     ],
 )
-def test_options_for_all_may_stand_first(given, expected):
-    """They are put behind the command, in front of a double dash."""
+def test_a_bare_sandbox_has_a_value(given, expected):
+    """It is empty, and what follows a double dash is text."""
     assert expected == arranged(given)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "json", "--sandbox", "accounts", "find", "plain"],
+        ["accounts", "find", "plain", "-o", "json", "--sandbox"],
+        ["accounts", "--sandbox", "find", "-o=json", "plain"],
+        ["--output=json", "--sandbox", "accounts", "find", "--", "plain"],
+    ],
+)
+def test_options_of_every_command_may_stand_anywhere(tmp_path, words):
+    """In front of the command, behind it, and in front of a double dash."""
+    run = Home(tmp_path).call(*words)
+    assert (0, [1001]) == (run.status, [row["user_id"] for row in json.loads(run.out)])
+
+
+def test_what_follows_a_double_dash_is_no_option(tmp_path):
+    """A text may look like one."""
+    run = Home(tmp_path).call("accounts", "find", "--sandbox", "--", "-q")
+    assert (0, True) == (run.status, "No client has '-q'" in run.err)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"]])
+def test_the_table_of_statuses_is_in_the_help_of_root_and_doctor(tmp_path, words):
+    """A line for each status."""
+    said = Home(tmp_path).call(*words).out.splitlines()
+    assert [f"{status.value:>5}  {MEANINGS[status]}" for status in Status] == [
+        line for line in said if re.match(r" +\d+  ", line)
+    ]
+
+
+@pytest.mark.parametrize("words", [["transfer"], ["accounts"], ["journal", "list"], ["top-up"]])
+def test_no_other_help_repeats_the_statuses(tmp_path, words):
+    """One look at the root's help is enough."""
+    assert "Ctrl-C, nothing unknown" not in Home(tmp_path).call(*words, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("transfer", "abc", "5", "AUD"), "CLIENT_USER_ID must be a whole number, not 'abc'"),
+        (("transfer", "1", "5.5", "AUD"), "AMOUNT must be a whole number, not '5.5'"),
+        (("accounts", "list", "--limit", "x"), "--limit must be a whole number, not 'x'"),
+        (("accounts", "list", "--low", "x"), "--low must be an amount such as 12.50, not 'x'"),
+        (("-q", "--limit-per-minute", "x", "balance"), "--limit-per-minute must be a whole"),
+    ],
+)
+def test_a_value_that_makes_no_sense_names_its_argument(tmp_path, words, said):
+    """On stderr, with status 2."""
+    run = Home(tmp_path).call(*words)
+    assert (2, True) == (run.status, said in run.err)
 
 
 # --- statuses

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clicksend_reseller.cli.app import arranged, make_app
+from support.command_line import parsed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -44,7 +44,7 @@ def test_the_cron_line_is_a_command():
     (line,) = re.findall(r"```none\n\S+ \S+ \S+ \S+ \S+ +(.*)\n```", page)
     assert r"$(date +\%F)" in line
     words = shlex.split(line.replace(r"$(date +\%F)", "2026-11-24"))
-    make_app().parse_args(arranged(words[1:]), exit_on_error=False)
+    parsed(words[1:])
     assert "--max-total" in words
 
 

@@ -107,7 +107,7 @@ def test_completion_in_a_home_that_cannot_be_written_is_a_word(live):
     run = live.run("--install-completion", "--shell", "bash", HOME="/proc/nowhere")
     assert 1 == run.status, run.err
     assert "Traceback" not in run.err
-    assert "this machine says no: " in run.err
+    assert "the system refused it: " in run.err
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-"])

@@ -207,7 +207,7 @@ def test_the_same_again_within_a_day_is_noticed(live, served):
 def test_the_same_for_another_account_is_another_payment(live, served):
     """What was sent as somebody else, or to a sandbox, warns nobody here."""
     journal = ("--journal", live.folder / "shared.db")
-    assert 0 == pay(live, 1001, 5, "AUD", "--key", "a", *journal).status
+    assert 0 == pay(live, 1001, 5, "AUD", "--key", "a", *journal, "--new-journal").status
     other = Home(live.folder, served.url.replace("127.0.0.1", "localhost"))
     words = ("transfer", 1001, 5, "AUD", "--key", "b", "--dry-run", *journal)
     run = other.call(*words)

@@ -23,12 +23,12 @@ from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser
 
 import clicksend_reseller
-from clicksend_reseller.cli.app import arranged, make_app
 from clicksend_reseller.journal import EDGES, SQLJournal
 from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.pytest_plugin import _made
 from clicksend_reseller.sandbox.service.faults import KINDS
 from pictures import ASKED, HAPPENED, repeated
+from support.command_line import parsed
 from support.memory_journal import MemoryJournal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,8 +209,7 @@ def test_every_shell_line_names_what_exists(line, sandbox_help):
             assert named
             assert set((named[1] or "").split(",")) - {""} <= _extras()
         case ["clicksend-reseller", *_]:
-            app = make_app()
-            app.parse_args(arranged(shlex.split(line)[1:]), exit_on_error=False)
+            parsed(shlex.split(line)[1:])
         case ["export", assignment]:
             page = (ROOT / "docs/reference/environment.md").read_text("utf-8")
             assert f"`{assignment.partition('=')[0]}`" in page

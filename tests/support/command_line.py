@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from clicksend_reseller.cli.app import run
+from clicksend_reseller.cli.app import arranged, make_app, run
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.sandbox import RemoteSandbox
 
@@ -103,6 +103,13 @@ class Home:
             cwd=self.folder,
             env={**self.env, **more},
         )
+
+
+def parsed(words):
+    """Read a command line without running it; a wrong one is an error."""
+    app = make_app()
+    _, bound, _ = app.meta.parse_args(arranged(words), exit_on_error=False)
+    return app.parse_args(bound.args, exit_on_error=False)
 
 
 def default_journal(home):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,15 @@ from cyclopts import Parameter
 
 from clicksend_reseller import Account
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, amount, whole
+from clicksend_reseller.cli.options import (
+    USUAL,
+    Amount,
+    Everywhere,
+    Flag,
+    GlobalOptions,
+    Whole,
+    whole,
+)
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output, suited
@@ -43,16 +50,15 @@ Wanted = Callable[[Account], bool]
 
 def list_(
     *,
-    low: Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")] = None,
+    low: Amount = None,
     limit: Annotated[int | None, Parameter(converter=whole, metavar="N")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """List the client accounts.
 
     Args:
         low: only those whose balance is below this, each in its own currency.
         limit: at most so many rows.
-        everywhere: the options of every command.
     """
     nothing = "There are no clients." if low is None else f"No client is below {low}."
 
@@ -66,7 +72,7 @@ def find(
     text: str,
     /,
     *,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Find client accounts.
 
@@ -74,7 +80,6 @@ def find(
 
     Args:
         text: a part of a user name, an address, a phone or a name; capitals do not matter.
-        everywhere: the options of every command.
     """
     part = _folded(text)
     nothing = f"No client has {printable(text)!r} in its name or addresses."
@@ -85,13 +90,12 @@ def get(
     client_user_id: Whole,
     /,
     *,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Show one client account.
 
     Args:
         client_user_id: the account's user_id.
-        everywhere: the options of every command.
     """
     output = Output(everywhere, ACCOUNT_COLUMNS)
     with Session(everywhere) as session:
@@ -102,13 +106,9 @@ def get(
 
 def balance(
     *,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Show the reseller's own credit.
-
-    Args:
-        everywhere: the options of every command.
-    """
+    """Show the reseller's own credit."""
     output = Output(everywhere, ACCOUNT_COLUMNS, ("username", "balance", "currency"))
     with Session(everywhere) as session:
         account = session.run(session.client.get_own_account())
@@ -119,8 +119,8 @@ def balance(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    excel: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: GlobalOptions = USUAL,
+    excel: Flag = False,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write all client accounts, with all columns, as they come.
 
@@ -128,7 +128,6 @@ def export(
         to: a file instead of stdout; it is there whole or not at all. Its ending says the format
             where --output does not: .csv, .json, .jsonl.
         excel: put an apostrophe before texts of the CSV that a spreadsheet would run as formulas.
-        everywhere: the options of every command.
     """
     suits = suited(to)
     columns = (ACCOUNT_COLUMNS, EXPORTED_ACCOUNT_COLUMNS)

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from clicksend_reseller import Account, AccountFields, Secret
 from clicksend_reseller.cli.commands.account_files import create_from
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, Whole, text
+from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, Whole, text
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import (
     ACCOUNT_COLUMNS,
@@ -58,10 +58,10 @@ NO_FIELDS = Fields()
 def create(
     *,
     fields: Fields = Fields(),
-    password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    password_stdin: Flag = False,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
     results: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Create a client account from options, or one for each row of a file.
 
@@ -73,7 +73,6 @@ def create(
         password_stdin: read the password from stdin instead of asking for it.
         from_: create the accounts of this file.
         results: where the end of each row is written, and read by the next run.
-        everywhere: the options of every command.
     """
     if from_ is not None:
         if fields.given or password_stdin:
@@ -98,8 +97,8 @@ def update(
     /,
     *,
     fields: Fields = Fields(),
-    password_stdin: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: GlobalOptions = USUAL,
+    password_stdin: Flag = False,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Change a client account. Every update sets the client's password again.
 
@@ -110,7 +109,6 @@ def update(
         client_user_id: the account's user_id.
         fields: to change.
         password_stdin: read the password from stdin instead of asking for it.
-        everywhere: the options of every command.
     """
     changes = fields.given
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import attrs
-from cyclopts import Parameter
 
 from clicksend_reseller.cli.commands.diagnostics import Finding, all_checks
 from clicksend_reseller.cli.exit_status import Status, worst
-from clicksend_reseller.cli.options import USUAL, GlobalOptions
+from clicksend_reseller.cli.options import USUAL, Everywhere, Flag
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.session.session import Session
@@ -22,14 +20,13 @@ _COLUMNS = ("check", "result", "found", "remedy")
 
 def doctor(
     *,
-    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    everywhere: GlobalOptions = USUAL,
+    json: Flag = False,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Check the set-up, from settings to credit. It moves nothing and changes nothing.
 
     Args:
         json: the same as --output json.
-        everywhere: the options of every command.
     """
     if json:
         everywhere = attrs.evolve(everywhere, output="json")

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, text, whole
+from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, GlobalOptions, text, whole
 from clicksend_reseller.cli.output.output import Output, suited
 from clicksend_reseller.cli.output.records import (
     ENTRY_COLUMNS,
@@ -25,16 +25,15 @@ from clicksend_reseller.cli.session.session import Session
 
 __all__ = ["export", "found", "hold", "list_", "renew", "resolve", "show"]
 
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Entries = Callable[[Session], AsyncIterator[JournalEntry]]
 
 
 def list_(
     *,
-    unresolved: _Flag = False,
+    unresolved: Flag = False,
     state: Annotated[TransferState | None, Parameter(metavar="STATE")] = None,
     client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """List what is on record, oldest first, each round a row.
 
@@ -43,7 +42,6 @@ def list_(
             was sent a moment ago may still be under way.
         state: only those in it.
         client: only those to this client_user_id.
-        everywhere: the options of every command.
     """
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS)
 
@@ -61,15 +59,14 @@ def list_(
 def export(
     *,
     to: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    excel: _Flag = False,
-    everywhere: GlobalOptions = USUAL,
+    excel: Flag = False,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write all that is on record, with all columns.
 
     Args:
         to: a file instead of stdout; its ending says the format where --output does not.
         excel: put an apostrophe before texts of the CSV that a spreadsheet would run as formulas.
-        everywhere: the options of every command.
     """
 
     def wanted(session: Session) -> AsyncIterator[JournalEntry]:
@@ -88,13 +85,12 @@ def show(
     key: str,
     /,
     *,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Show all rounds of one key.
 
     Args:
         key: of the transfer.
-        everywhere: the options of every command.
     """
     output = Output(everywhere, ENTRY_COLUMNS)
     with Session(everywhere) as session:
@@ -109,10 +105,10 @@ def resolve(
     /,
     *,
     note: Annotated[str, Parameter(metavar="TEXT")],
-    applied: _Flag = False,
-    not_applied: _Flag = False,
+    applied: Flag = False,
+    not_applied: Flag = False,
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Write down what you found out about a transfer. Nothing is sent.
 
@@ -122,7 +118,6 @@ def resolve(
         applied: the credit arrived.
         not_applied: it did not; only then may it be renewed.
         by: who says so; else your login name.
-        everywhere: the options of every command.
     """
     if applied == not_applied:
         raise CommandError(Status.USAGE, "say --applied or --not-applied")
@@ -141,7 +136,7 @@ def renew(
     *,
     note: Annotated[str, Parameter(metavar="TEXT")] = "renewed from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
 
@@ -149,7 +144,6 @@ def renew(
         key: of the transfer; it stays the same.
         note: why.
         by: who decides; else your login name.
-        everywhere: the options of every command.
     """
     text(note, "--note")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
@@ -169,7 +163,7 @@ def hold(
     before: Annotated[str | None, Parameter(metavar="TIME")] = None,
     note: Annotated[str, Parameter(metavar="TEXT")] = "held from the command line",
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Stop all that is intended: it becomes unknown. Run it after restoring a backup.
 
@@ -180,7 +174,6 @@ def hold(
             now, everything.
         note: why.
         by: who decides; else your login name.
-        everywhere: the options of every command.
     """
     moment = _moment(before)
     with Session(everywhere) as session:
@@ -220,7 +213,7 @@ def found(session: Session, key: str) -> JournalEntry:
     """Give the newest round of a key.
 
     Raises:
-        EndedError: it is not on record.
+        CommandError: it is not on record.
     """
     entry = session.run(session.readable.get(key)) if session.has_journal else None
     if entry is None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from clicksend_reseller import JournalEntry
 from clicksend_reseller.cli.commands.journal import found
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, GlobalOptions, amount
+from clicksend_reseller.cli.options import USUAL, Amount, Everywhere, Flag, amount
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RECONCILED_COLUMNS, reconciled_record
@@ -30,11 +30,11 @@ def reconcile(
     *,
     all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
     before: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
-    exclusive: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    same_currency: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    max_spend: Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")] = None,
+    exclusive: Flag = False,
+    same_currency: Flag = False,
+    max_spend: Amount = None,
     quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Look whether a transfer of unknown outcome arrived: a verdict, by balances and assumptions.
 
@@ -48,7 +48,6 @@ def reconcile(
         same_currency: assume that the amount arrives as it is.
         max_spend: assume that the client spent at most this.
         quiet_for: assume that nothing arrives later than so many seconds.
-        everywhere: the options of every command.
     """
     if (key is None) == (not all_):
         raise CommandError(Status.USAGE, "say KEY or --all")

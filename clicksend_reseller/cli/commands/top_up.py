@@ -11,7 +11,15 @@ from cyclopts import Parameter
 
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
-from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, amount
+from clicksend_reseller.cli.options import (
+    ASKED_FIRST,
+    USUAL,
+    Everywhere,
+    Flag,
+    GlobalOptions,
+    PaymentOptions,
+    amount,
+)
 from clicksend_reseller.cli.output.console import CommandConsole, printable
 from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
@@ -33,9 +41,9 @@ def top_up(
     batch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
-    renew_rejected: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    renew_rejected: Flag = False,
     moving: PaymentOptions = ASKED_FIRST,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Pay many clients, each key once: from a file, or those with --below.
 
@@ -50,7 +58,6 @@ def top_up(
         plan: with --below, write what would be paid as a file for --from, and send nothing.
         renew_rejected: pay rows that were refused before, too.
         moving: of the commands that move money.
-        everywhere: the options of every command.
     """
     name = None if batch is None else checked_batch(batch)
     if from_ is not None:

@@ -23,7 +23,14 @@ from clicksend_reseller import (
 )
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status, status_of, worst
-from clicksend_reseller.cli.options import ASKED_FIRST, USUAL, GlobalOptions, PaymentOptions, Whole
+from clicksend_reseller.cli.options import (
+    ASKED_FIRST,
+    USUAL,
+    Everywhere,
+    Flag,
+    PaymentOptions,
+    Whole,
+)
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
@@ -42,9 +49,9 @@ def transfer(
     /,
     *,
     key: Annotated[str | None, Parameter(metavar="K")] = None,
-    allow_negative: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    allow_negative: Flag = False,
     moving: PaymentOptions = ASKED_FIRST,
-    everywhere: GlobalOptions = USUAL,
+    everywhere: Everywhere = USUAL,
 ) -> Status:
     """Move credit to a client, once.
 
@@ -58,7 +65,6 @@ def transfer(
         key: your own name for this transfer, such as an invoice number.
         allow_negative: let a negative amount take credit back from the client.
         moving: of the commands that move money.
-        everywhere: the options of every command.
     """
     wanted = Transfer(
         idempotency_key=_minted() if key is None else checked_key(key),
@@ -160,7 +166,7 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
     journal, client = session.journal, session.client
     entry = session.run(journal.intend(wanted, realm=client.realm))
     try:
-        account = session.run(client.get_account(wanted.client_user_id))
+        account = session.run(client.get_account(wanted.client_user_id, fresh=True))
     except (AuthenticationError, PermissionDeniedError, NotFoundError):
         raise
     except ResellerError:

@@ -91,7 +91,7 @@ class CommandConsole:
         """Ask; the default is no.
 
         Raises:
-            EndedError: the answer was no, or nobody is there to answer.
+            CommandError: the answer was no, or nobody is there to answer.
         """
         if not self.can_ask:
             raise CommandError(

@@ -52,7 +52,7 @@ class Faults:
         """Name all faults, if there are any.
 
         Raises:
-            EndedError: there are.
+            CommandError: there are.
         """
         if not self._count:
             return
@@ -86,7 +86,7 @@ def read_rows(
         The line and the fields, without blanks round them.
 
     Raises:
-        EndedError: it is no such file.
+        CommandError: it is no such file.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

@@ -85,7 +85,7 @@ class Output:
         """Write one row.
 
         Raises:
-            EndedError: nobody reads any more, or the disk is full, and the command need not go on.
+            CommandError: nobody reads any more, or the disk is full, and the command need not go on.
         """
         with self._guarded():
             self._begun().row(for_spreadsheets(record) if self._for_excel else record)
@@ -160,7 +160,7 @@ def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> l
     """Give the columns to write.
 
     Raises:
-        EndedError: one that does not exist was asked for.
+        CommandError: one that does not exist was asked for.
     """
     if asked is None:
         return list(usual)

@@ -29,7 +29,7 @@ def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
     A link is followed. What is no plain file, such as a FIFO or `/dev/stdout`, is written into.
 
     Raises:
-        EndedError: it cannot be written, or is there already and must not be lost.
+        CommandError: it cannot be written, or is there already and must not be lost.
     """
     if not overwrite and os.path.lexists(path):
         raise CommandError(

@@ -50,7 +50,7 @@ def checked_key(key: str) -> str:
     """Give a key that can be recorded, in its one spelling.
 
     Raises:
-        EndedError: it cannot.
+        CommandError: it cannot.
     """
     key = spelled(key)
     if fault := fault_of_key(key):
@@ -62,7 +62,7 @@ def checked_batch(name: str) -> str:
     """Give the name of a batch in one spelling: its keys begin with it.
 
     Raises:
-        EndedError: it makes no keys.
+        CommandError: it makes no keys.
     """
     batch = spelled(name.strip())
     if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():

@@ -64,7 +64,7 @@ def check_moving(moving: PaymentOptions) -> None:
     """Refuse a batch that nobody confirms and nothing bounds.
 
     Raises:
-        EndedError: `--yes` without `--max-total`, or a cap that is none.
+        CommandError: `--yes` without `--max-total`, or a cap that is none.
     """
     if moving.max_total is not None and moving.max_total < 0:
         raise CommandError(Status.USAGE, f"--max-total must be 0 or more, not {moving.max_total}")
@@ -91,7 +91,6 @@ def pay(
     Args:
         session: with a journal.
         rows: with keys that are all different.
-        everywhere: the options of every command.
         moving: whether to ask, and the most that may move.
         renew_rejected: also pay rows that were refused before.
         finds_twins: say where the same was sent in the last day under other keys.
@@ -137,7 +136,7 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     """Look the rows up in the journal.
 
     Raises:
-        EndedError: a key is on record for something else: all of them named, nothing sent.
+        CommandError: a key is on record for something else: all of them named, nothing sent.
     """
     entries = await entries_of(session.on_record, {row.transfer.idempotency_key for row in rows})
     _check_conflicts(rows, entries, session.client.realm)

@@ -45,7 +45,7 @@ class Results:
         api: the base URL: what was created in a sandbox has not been created elsewhere.
 
     Raises:
-        EndedError: it holds something else, or cannot be written.
+        CommandError: it holds something else, or cannot be written.
     """
 
     def __init__(self, path: Path | None, api: str) -> None:
@@ -74,7 +74,7 @@ class Results:
         """Write a line, on the disk before this returns.
 
         Raises:
-            EndedError: it cannot be written, so nothing further may be tried.
+            CommandError: it cannot be written, so nothing further may be tried.
         """
         try:
             user_id, reason = result.user_id or "", " ".join(result.reason.split())

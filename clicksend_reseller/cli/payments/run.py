@@ -69,7 +69,7 @@ class Paying:
         """Pay what is due, and say what became of all.
 
         Raises:
-            EndedError: Ctrl-C came twice, so nobody waits for the last answers.
+            CommandError: Ctrl-C came twice, so nobody waits for the last answers.
         """
         for row, entry in settled:
             if entry.state is TransferState.SENT:

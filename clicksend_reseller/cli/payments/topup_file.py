@@ -52,7 +52,7 @@ def read_file(path: Path, batch: str | None) -> list[Row]:
         batch: begins the keys of rows that have none.
 
     Raises:
-        EndedError: the file is no such file, or has faults, all of them named.
+        CommandError: the file is no such file, or has faults, all of them named.
     """
     faults = Faults(path)
     reader = _Reader(faults, batch)
@@ -69,7 +69,7 @@ def write_plan(path: Path, rows: Iterable[Row]) -> None:
     """Write what `read_file` reads, keys included.
 
     Raises:
-        EndedError: it is there already, or cannot be written.
+        CommandError: it is there already, or cannot be written.
     """
     with replaced(path, overwrite=False) as stream:
         lines = csv.writer(stream, lineterminator="\n")

@@ -81,7 +81,7 @@ def kept_at(given: str) -> Kept:
     """Read a journal's URL or path, so that it means the same in every folder.
 
     Raises:
-        EndedError: it forgets everything at the end, so it would guard nothing; or it is a URL
+        CommandError: it forgets everything at the end, so it would guard nothing; or it is a URL
             of SQLite's own, whose file nobody could show or protect.
     """
     if "://" not in given and not _A_PASSWORD.search(given):
@@ -98,7 +98,7 @@ def home_folder() -> Path:
     """Give the home of whoever runs this; a relative one would be another in each folder.
 
     Raises:
-        EndedError: there is none.
+        CommandError: there is none.
     """
     with contextlib.suppress(RuntimeError):
         if (home := Path.home()).is_absolute():
@@ -117,7 +117,7 @@ def open_journal(kept: Kept) -> SQLJournal:
     """Open a journal; a file that is new belongs to its owner alone.
 
     Raises:
-        EndedError: it cannot be opened.
+        CommandError: it cannot be opened.
     """
     from clicksend_reseller.journal import SQLJournal  # noqa: PLC0415 - a database library
 

@@ -23,7 +23,7 @@ def read_password(console: CommandConsole, *, from_stdin: bool, whose: str) -> S
         whose: the user name that it is for.
 
     Raises:
-        EndedError: nobody is there to ask, the two differ, or it is empty.
+        CommandError: nobody is there to ask, the two differ, or it is empty.
     """
     if from_stdin:
         return _some(sys.stdin.readline().rstrip("\r\n"))

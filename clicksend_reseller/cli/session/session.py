@@ -114,7 +114,7 @@ class Session:
             What it gave, and INTERRUPTED where Ctrl-C came meanwhile, else DONE.
 
         Raises:
-            EndedError: interrupted before it left, or before its answer came.
+            CommandError: interrupted before it left, or before its answer came.
         """
         with self.interrupts() as interrupts:
             result = self.run(self.patiently(call, interrupts))
@@ -130,7 +130,7 @@ class Session:
         """Wait for a call through the first Ctrl-C; None where its answer was not waited for.
 
         Raises:
-            EndedError: it was between two attempts, so nothing of it is on the way.
+            CommandError: it was between two attempts, so nothing of it is on the way.
         """
         task = asyncio.ensure_future(call)
         if await _ends_before(task, interrupts.once):
@@ -159,7 +159,7 @@ class Session:
         """The client that reads, made when it is first asked for.
 
         Raises:
-            EndedError: there are no credentials.
+            CommandError: there are no credentials.
         """
         if self._client is None:
             self._client = self._made(None)
@@ -170,7 +170,7 @@ class Session:
         """The client that sends transfers through the journal, which is made with it.
 
         Raises:
-            EndedError: there are no credentials, or the journal cannot be made.
+            CommandError: there are no credentials, or the journal cannot be made.
         """
         if self._payer is None:
             self._payer = self._made(self.journal)
@@ -246,7 +246,7 @@ class Session:
         """The journal, made when it is first asked for; its file is its owner's alone.
 
         Raises:
-            EndedError: it cannot be made.
+            CommandError: it cannot be made.
         """
         if self._journal is None:
             self._journal = open_journal(self.place.journal or self._temporary_journal())
@@ -260,7 +260,7 @@ class Session:
         that a job behaves in its rehearsal as it will.
 
         Raises:
-            EndedError: it does not exist yet, `--yes` was given and `--new-journal` was not.
+            CommandError: it does not exist yet, `--yes` was given and `--new-journal` was not.
         """
         is_rehearsal = moving.dry_run or self.options.sandbox is not None
         if not moving.yes or is_rehearsal or not self.place.is_new_journal:
@@ -285,7 +285,7 @@ class Session:
         """The journal, only to be read; on a read-only volume a copy of it.
 
         Raises:
-            EndedError: it cannot be opened.
+            CommandError: it cannot be opened.
         """
         file = self.place.journal_file
         if file is None or os.access(file, os.W_OK):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from clicksend_reseller import ConfigurationError, Secret
+from clicksend_reseller import ConfigurationError, Secret, _settings
 from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
@@ -72,7 +72,7 @@ def find_target(options: GlobalOptions) -> Target:
     """Find out where to work, from the options and the environment.
 
     Raises:
-        EndedError: an option makes no sense.
+        CommandError: an option makes no sense.
     """
     if options.sandbox == IN_PROCESS:
         return _rehearsal(options)
@@ -156,14 +156,11 @@ def _sandbox_url(given: str) -> str:
 
 
 def _spelled(url: str | None) -> str:
-    """Let the client spell the URL, since a journal's keys hold for one spelling."""
-    from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
-
+    """Spell a URL as the client does, since a journal's keys hold for one spelling."""
     try:
-        realm = AsyncResellerClient("nobody", "none", base_url=url).realm
+        return _settings.base_url(url)
     except ConfigurationError as exc:
         raise CommandError(Status.USAGE, str(exc.message)) from None
-    return realm.partition(" as ")[0]
 
 
 def _credentials(sandbox: str | None, base_url: str) -> tuple[str | None, str | None, str]:

@@ -185,7 +185,7 @@ def _drawn(stream: str, url: str) -> Text:
 
 def _sorted(lines: list[Text]) -> list[Text]:
     """Put rows that ended in any order in the order of their clients."""
-    at = [n for n, line in enumerate(lines) if re.match(r"1\d{3} ", line.plain)]
+    at = [n for n, line in enumerate(lines) if re.match(r"\s*1\d{3} ", line.plain)]
     for place, line in zip(at, sorted((lines[n] for n in at), key=str), strict=True):
         lines[place] = line
     return lines

@@ -1,4 +1,4 @@
-"""How is the `clicksend-reseller` command started? And what is said where its extra is missing."""
+"""The start of the `clicksend-reseller` command, and the message where its extra is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is the command started without its script? ``python -m clicksend_reseller.cli``."""
+"""The start without the script: ``python -m clicksend_reseller.cli``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from clicksend_reseller import ResellerError, __version__
 from clicksend_reseller.cli.exit_status import MEANINGS, CommandError, Status, status_of
 from clicksend_reseller.cli.options import USUAL, GlobalOptions
-from clicksend_reseller.cli.output.console import CommandConsole, let_go
+from clicksend_reseller.cli.output.console import CommandConsole, let_go, printable
 
 __all__ = ["make_app", "run"]
 
@@ -23,7 +23,7 @@ _HERE = "clicksend_reseller.cli.commands"
 
 _GROUPS = {
     "accounts": "List, find, create and change client accounts.",
-    "journal": "See what was sent, and decide about what is unknown.",
+    "journal": "See what was sent, and settle what is unknown.",
 }
 
 _HOLD = "After restoring a backup: block transfers that were planned but not sent."
@@ -34,12 +34,17 @@ _COMMANDS = (
     ("accounts", "get", "accounts:get", "Show one client account."),
     ("accounts", "find", "accounts:find", "Find client accounts by a part of a name or address."),
     ("accounts", "create", "accounts_written:create", "Create client accounts, one or a file."),
-    ("accounts", "update", "accounts_written:update", "Change one; it sets its password again."),
+    (
+        "accounts",
+        "update",
+        "accounts_written:update",
+        "Change one client account; this sets its password again.",
+    ),
     ("accounts", "export", "accounts:export", "Write all client accounts as CSV or JSON."),
     ("", "balance", "accounts:balance", "Show the reseller's own credit."),
-    ("", "transfer", "transfer:transfer", "Move credit to a client, once."),
-    ("", "top-up", "top_up:top_up", "Pay many clients: from a file, or all below a balance."),
-    ("journal", "list", "journal:list_", "List what is on record."),
+    ("", "transfer", "transfer:transfer", "Move credit to one client, once."),
+    ("", "top-up", "top_up:top_up", "Pay many clients: those of a file, or all below a balance."),
+    ("journal", "list", "journal:list_", "List the transfers on record."),
     ("journal", "show", "journal:show", "Show all attempts under one key."),
     ("journal", "reconcile", "reconcile:reconcile", "Check whether an unknown transfer arrived."),
     ("journal", "resolve", "journal:resolve", "Record whether an unknown transfer arrived."),
@@ -50,8 +55,8 @@ _COMMANDS = (
         "journal:hold",
         "After restoring a backup: block transfers that were planned but not sent.",
     ),
-    ("journal", "export", "journal:export", "Write all that is on record as CSV or JSON."),
-    ("", "doctor", "doctor:doctor", "Check the set-up, from settings to credit; moves nothing."),
+    ("journal", "export", "journal:export", "Write the whole journal as CSV or JSON."),
+    ("", "doctor", "doctor:doctor", "Check the set-up, from settings to credit."),
 )
 
 _STATUSES = "\n".join(
@@ -133,14 +138,14 @@ def _run(arguments: list[str]) -> Status:
     except CycloptsError:
         return Status.USAGE  # it has been printed
     except ResellerError as error:
-        CommandConsole().error(str(error))
+        CommandConsole().error(printable(str(error)))
         return status_of(error)
     except BrokenPipeError:
         raise
     except OSError as exc:
         # What a command knows to expect it says itself; the rest is a disk or a folder.
         where = f" {exc.filename}" if exc.filename else ""
-        CommandConsole().error(f"the system refused it: {exc.strerror or exc}{where}")
+        CommandConsole().error(printable(f"the system refused it: {exc.strerror or exc}{where}"))
         return Status.FAILED
     except KeyboardInterrupt:
         CommandConsole().error("interrupted: nothing was sent")

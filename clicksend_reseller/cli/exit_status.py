@@ -1,4 +1,4 @@
-"""With which status does a command leave? One table, and UNKNOWN wins over all others."""
+"""The exit statuses: one table, in which UNKNOWN wins over all others."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_faults_are_all_named_and_show_no_password(create, live, served):
     run = live.call("accounts", "create", "--from", file)
     assert (2, []) == (run.status, served.requests)
     for words in (
-        "line 3: the user name stands in line 2 already",
+        "line 3: the user name is in line 2 too",
         "line 4: password must not be blank",
         "line 5: username must not be blank",
         "line 6: a row has 8 fields",

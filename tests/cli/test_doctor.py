@@ -23,7 +23,7 @@ def test_a_sound_set_up_is_all_ok(fresh, served):
     expected = dict.fromkeys(
         ("versions", "api", "credentials", "proxies", "dns", "tcp", "tls"), "ok"
     )
-    expected |= {"clock": "warning", "account": "ok", "clients": "ok", "rate limit": "ok"}
+    expected |= {"account": "ok", "clients": "ok", "rate limit": "ok"}
     assert (0, {**expected, "journal": "ok"}) == (run.status, results(run))
     assert [] == served.ledger
     assert {"GET"} == {request["method"] for request in served.requests}

@@ -95,7 +95,7 @@ def test_holding_stops_what_is_intended(doubtful, served, words):
     assert 0 == doubtful.call("journal", "renew", "k").status
     run = doubtful.call("journal", "hold", *words, "--note", "restored")
     assert 0 == run.status
-    assert "1 stopped, 0 left" in run.err
+    assert "1 blocked, 0 left" in run.err
     assert "compare with the dashboard before" in run.err
     assert "run no list and renew nothing from after the backup" in run.err
     again = doubtful.call("transfer", 1011, 12, "AUD", "--key", "k", "--yes")

@@ -7,7 +7,8 @@ import pytest
 
 from clicksend_reseller import Transfer
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
+from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.topup_file import read_file, write_plan
 from support.heavy import rounds
 
 HEADER = "client_user_id,amount,currency"
@@ -37,7 +38,7 @@ def row(line, client, amount, currency, *key_and_note):
     """Make a row of a file."""
     key, note = (*key_and_note, "")[:2]
     wanted = Transfer(idempotency_key=key, client_user_id=client, amount=amount, currency=currency)
-    return Row(wanted, line, note)
+    return Row(transfer=wanted, line=line, note=note)
 
 
 ONE = [row(2, 1001, 5, "AUD", "june/1001")]
@@ -123,16 +124,18 @@ def test_thirty_faults_are_all_named(read):
 def test_the_same_client_twice_needs_keys(read):
     """Without them both rows would have one key, and one would never be paid."""
     message = refused(read, f"{HEADER}\n1001,5,AUD\n1001,6,AUD\n")
-    assert "line 3: the client stands in another line already" in message
+    assert (
+        "line 3: client 1001 appears twice. Add a `key` column with a different key for" in message
+    )
     assert 2 == len(read(f"{HEADER},key\n1001,5,AUD,a\n1001,6,AUD,b\n"))
     message = refused(read, f"{HEADER},key\n1001,5,AUD,a\n1002,6,AUD,a\n")
-    assert "line 3: the key stands in another line already, not 'a'" in message
+    assert "line 3: the key appears in an earlier line too, not 'a'" in message
 
 
 def test_a_made_key_that_stands_in_the_column_of_another_row_is_noticed(read):
     """A plan that was edited by hand."""
     message = refused(read, f"{HEADER},key\n1001,5,AUD,\n1002,6,AUD,june/1001\n")
-    assert "line 3: the key stands in another line already" in message
+    assert "line 3: the key appears in an earlier line too" in message
 
 
 def test_a_row_without_a_key_needs_a_batch(read):

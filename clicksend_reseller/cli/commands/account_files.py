@@ -1,9 +1,9 @@
-"""How are accounts created from a file? Row after row, each written down before and after."""
+"""Accounts created from a file: row after row, each written down before and after."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import attrs
@@ -21,6 +21,7 @@ from clicksend_reseller.cli.output.console import Steps
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.payments.results import COLUMNS, Result, Results
+from clicksend_reseller.cli.payments.rows import status_of_rows, summary
 from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.session import Session
 
@@ -28,14 +29,6 @@ __all__ = ["create_from"]
 
 _FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
 _MOST_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
-
-_STATUSES = {
-    "created": Status.DONE,
-    "exists": Status.PARTLY,
-    "refused": Status.PARTLY,
-    "not sent": Status.PARTLY,
-    "unknown": Status.UNKNOWN,
-}
 
 
 def create_from(everywhere: GlobalOptions, path: Path, results_path: Path | None) -> Status:
@@ -47,82 +40,96 @@ def create_from(everywhere: GlobalOptions, path: Path, results_path: Path | None
             session.console.note("a rehearsal: --results is neither read nor written")
             results_path = None
         with contextlib.closing(Results(results_path, session.place.base_url)) as results:
-            return _created(session, output, results, rows)
-
-
-def _created(
-    session: Session, output: Output, results: Results, rows: list[AccountFields]
-) -> Status:
-    left = [row for row in rows if results.words.get(row.username) != "created"]
-    found = session.run(_looked_up(session, left, results))
-    with (
-        session.interrupts() as interrupts,
-        session.console.counting("accounts", len(left), with_bar=output.is_still) as steps,
-    ):
-        output.keep_clear_of(steps)
-        made = _Making(session, results, output, steps)
-        session.run(made.all(left, found, interrupts))
-    output.end()
-    _tell(session, made.ended, len(left), len(rows) - len(left))
-    if made.fault is not None:
-        session.console.error(made.fault.message)
-    status = worst([*made.statuses, Status.FAILED if output.fault else Status.DONE])
-    if interrupts.once.is_set():
-        status = worst([status, Status.INTERRUPTED])
-    elif len(made.ended) < len(left):
-        status = worst([status, Status.PARTLY])
-    if made.is_cut:
-        raise CommandError(status, at_once=True)
-    return status
+            left = [row for row in rows if results.words.get(row.username) != "created"]
+            making = _Making(session, results, output, left)
+            return making.all(done=len(rows) - len(left))
 
 
 class _Making:
     """Creates one account after the other.
 
-    Attributes:
-        ended: what became of the rows that were begun.
-        is_cut: a row is still under way, and nobody waits for it.
-        fault: what became of a row could not be written down, so no other is tried.
+    Args:
+        session: that creates them.
+        results: where each row's end is written down.
+        output: where it is shown.
+        rows: to be created.
     """
 
-    def __init__(self, session: Session, results: Results, output: Output, steps: Steps) -> None:
-        self.ended: list[Result] = []
-        self.is_cut = False
-        self.fault: CommandError | None = None
+    def __init__(
+        self, session: Session, results: Results, output: Output, rows: list[AccountFields]
+    ) -> None:
         self._session = session
         self._results = results
         self._output = output
-        self._steps = steps
+        self._rows = rows
+        self._counts: Counter[str] = Counter()
+        self._statuses: list[Status] = []
+        self._unknown_in_a_row = 0
+        self._is_over = False
+        self._is_cut = False
+        self._fault: CommandError | None = None
 
     @property
-    def statuses(self) -> Iterator[Status]:
-        """What each row makes of the status."""
-        for result in self.ended:
-            yield worst([result.status, _STATUSES[result.result]])
-        if self.fault is not None:
-            yield self.fault.status
+    def _left(self) -> int:
+        return len(self._rows) - self._counts.total()
 
-    async def all(
-        self, rows: list[AccountFields], found: dict[str, int], interrupts: Interrupts
-    ) -> None:
-        unknown = 0
-        for fields in rows:
-            if interrupts.once.is_set():
-                return
-            user_id = found.get(fields.username.casefold())
-            if user_id is not None:
-                self._ended(Result(username=fields.username, result="created", user_id=user_id))
-                if self.fault is not None:
-                    return
-                continue
-            result = await self._one(fields, interrupts)
-            self._ended(result)
-            unknown = unknown + 1 if result.result == "unknown" else 0
-            if result.stops or unknown == _MOST_UNKNOWN or self.fault is not None:
-                return
+    def all(self, *, done: int) -> Status:
+        """Create them, and say what became of all.
 
-    async def _one(self, fields: AccountFields, interrupts: Interrupts) -> Result:
+        Args:
+            done: rows that an earlier run has created.
+
+        Raises:
+            CommandError: Ctrl-C came twice, so nobody waits for the last answer.
+        """
+        session, output = self._session, self._output
+        found = session.run(self._look_up())
+        with (
+            session.interrupts() as interrupts,
+            output.counting(session.console, "accounts", len(self._rows)) as steps,
+        ):
+            session.run(self._walk(found, interrupts, steps))
+        output.end()
+        self._sum_up(done)
+        status = worst([*self._statuses, status_of_rows(self._counts, left=0)])
+        if interrupts.once.is_set():
+            status = worst([status, Status.INTERRUPTED])
+        elif self._left:
+            status = worst([status, Status.PARTLY])
+        status = worst([status, Status.FAILED if output.fault else Status.DONE])
+        if self._is_cut:
+            raise CommandError(status, at_once=True)
+        return status
+
+    async def _look_up(self) -> dict[str, int]:
+        """Look for the rows that may have been created: the ids by user name."""
+        words = self._results.words
+        doubtful = {
+            row.username.casefold()
+            for row in self._rows
+            if words.get(row.username) in {"trying", "unknown"}
+        }
+        if not doubtful:
+            return {}
+        return {
+            account.username.casefold(): account.user_id
+            async for account in self._session.client.iter_accounts()
+            if account.username.casefold() in doubtful
+        }
+
+    async def _walk(self, found: dict[str, int], interrupts: Interrupts, steps: Steps) -> None:
+        for fields in self._rows:
+            if self._is_over or interrupts.once.is_set():
+                return
+            self._end(await self._one(fields, found, interrupts))
+            steps.step()
+
+    async def _one(
+        self, fields: AccountFields, found: dict[str, int], interrupts: Interrupts
+    ) -> Result:
         name = fields.username
+        if user_id := found.get(name.casefold()):
+            return Result(username=name, result="created", user_id=user_id)
         if not self._is_written(Result(username=name, result="trying")):
             reason = "it could not be written down before"
             return Result(username=name, result="not sent", reason=reason, stops=True)
@@ -134,31 +141,41 @@ class _Making:
         except CommandError as end:
             return Result(username=name, result="not sent", reason=end.message, stops=True)
         if account is None:
-            self.is_cut = True
+            self._is_cut = True
             reason = "interrupted before the answer came"
             return Result(username=name, result="unknown", reason=reason, stops=True)
         return Result(username=name, result="created", user_id=account.user_id)
 
-    def _ended(self, result: Result) -> None:
-        self.ended.append(result)
+    def _end(self, result: Result) -> None:
+        is_unknown = result.result == "unknown"
+        self._counts[result.result] += 1
+        self._statuses.append(result.status)
+        self._unknown_in_a_row = self._unknown_in_a_row + 1 if is_unknown else 0
         self._is_written(result)
-        self._output.row(
-            {
-                "username": result.username,
-                "result": result.result,
-                "user_id": result.user_id,
-                "reason": result.reason,
-            }
-        )
-        self._steps.step()
+        self._output.row({name: getattr(result, name) for name in COLUMNS})
+        too_many = self._unknown_in_a_row == _MOST_UNKNOWN
+        self._is_over = result.stops or too_many or self._fault is not None
 
     def _is_written(self, result: Result) -> bool:
         try:
             self._results.write(result)
         except CommandError as fault:
-            self.fault = self.fault or fault
+            self._fault = self._fault or fault
+            self._statuses.append(fault.status)
             return False
         return True
+
+    def _sum_up(self, done: int) -> None:
+        console = self._session.console
+        before = f"{done} had been created already" if done else ""
+        words = summary(self._counts, left=self._left)
+        console.note(", ".join(filter(None, (words, before))) or "nothing to do")
+        if self._counts["unknown"]:
+            console.warn(
+                "unknown ones may have been created: the same command with --results looks them up"
+            )
+        if self._fault is not None:
+            console.error(self._fault.message)
 
 
 def _result(username: str, error: ResellerError) -> Result:
@@ -181,23 +198,6 @@ def _result(username: str, error: ResellerError) -> Result:
             return Result(username=username, result="not sent", reason=reason, stops=True)
 
 
-async def _looked_up(
-    session: Session, rows: list[AccountFields], results: Results
-) -> dict[str, int]:
-    """Look for the rows that may have been created: the ids by user name."""
-    doubtful = {
-        row.username.casefold()
-        for row in rows
-        if results.words.get(row.username) in {"trying", "unknown"}
-    }
-    found: dict[str, int] = {}
-    if doubtful:
-        async for account in session.client.iter_accounts():
-            if account.username.casefold() in doubtful:
-                found[account.username.casefold()] = account.user_id
-    return found
-
-
 def _checked(path: Path) -> list[AccountFields]:
     """Read all rows; no value is ever shown, since one of them is the password."""
     faults = Faults(path)
@@ -208,7 +208,7 @@ def _checked(path: Path) -> list[AccountFields]:
             faults.add(line, f"{' and '.join(blank)} must not be blank")
             continue
         if first := seen.get(fields["username"].casefold()):
-            faults.add(line, f"the user name stands in line {first} already")
+            faults.add(line, f"the user name is in line {first} too")
             continue
         seen[fields["username"].casefold()] = line
         try:
@@ -219,21 +219,3 @@ def _checked(path: Path) -> list[AccountFields]:
     if not rows:
         raise CommandError(Status.DONE, f"{path} has no rows: nothing to do")
     return rows
-
-
-def _tell(session: Session, ended: list[Result], wanted: int, done: int) -> None:
-    counts = {
-        word: number
-        for word in _STATUSES
-        if (number := sum(result.result == word for result in ended))
-    }
-    words = [f"{number} {word}" for word, number in counts.items()]
-    if left := wanted - len(ended):
-        words.append(f"{left} not tried")
-    if done:
-        words.append(f"{done} had been created already")
-    session.console.note(", ".join(words) or "nothing to do")
-    if counts.get("unknown"):
-        session.console.warn(
-            "unknown ones may have been created: the same command with --results looks them up"
-        )

@@ -1,4 +1,4 @@
-"""What is known of the client accounts? The commands that read."""
+"""The commands that read client accounts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def list_(
 
     Args:
         low: only those whose balance is below this, each in its own currency.
-        limit: at most so many rows.
+        limit: show at most N rows.
     """
     nothing = "There are no clients." if low is None else f"No client is below {low}."
 
@@ -99,7 +99,7 @@ def get(
     """
     output = Output(everywhere, ACCOUNT_COLUMNS)
     with Session(everywhere) as session:
-        account = session.run(session.client.get_account(client_user_id))
+        account = session.ask(session.client.get_account(client_user_id))
     output.one(account_record(account))
     return Status.DONE
 
@@ -111,7 +111,7 @@ def balance(
     """Show the reseller's own credit."""
     output = Output(everywhere, ACCOUNT_COLUMNS, ("username", "balance", "currency"))
     with Session(everywhere) as session:
-        account = session.run(session.client.get_own_account())
+        account = session.ask(session.client.get_own_account())
     output.one(account_record(account))
     return Status.DONE
 
@@ -165,7 +165,7 @@ def _walked(
         if complete:
             return Status.DONE
         session.console.warn(
-            "the list moved while it was read, so an account may be missing: run it again"
+            "the list changed while it was read, so an account may be missing: run it again"
         )
         return Status.PARTLY
 
@@ -179,8 +179,7 @@ async def _walk(
 ) -> bool:
     rows = 0
     async with session.client.iter_accounts(prefetch=_PREFETCH) as walk:
-        with session.console.counting("accounts read", with_bar=output.is_still) as steps:
-            output.keep_clear_of(steps)
+        with output.counting(session.console, "accounts read") as steps:
             async for account in walk:
                 steps.step()
                 if wanted(account):

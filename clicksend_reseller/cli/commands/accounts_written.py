@@ -1,4 +1,4 @@
-"""How are client accounts created and changed? One at a time, or from a file."""
+"""The commands that create and change client accounts, one at a time or from a file."""
 
 from __future__ import annotations
 
@@ -65,18 +65,20 @@ def create(
 ) -> Status:
     """Create a client account from options, or one for each row of a file.
 
-    The file is CSV with a header of the eight fields. With --results each row's end is written
-    down before and after it is tried, and the same command again goes on where it stopped.
+    The file is CSV with a header of the eight fields. With --results the result of each row is
+    written before and after it is tried, and the same command again continues where it stopped.
 
     Args:
         fields: of the account; all are needed.
         password_stdin: read the password from stdin instead of asking for it.
         from_: create the accounts of this file.
-        results: where the end of each row is written, and read by the next run.
+        results: write the result of each row here; the next run reads it.
     """
     if from_ is not None:
         if fields.given or password_stdin:
-            raise CommandError(Status.USAGE, "--from brings all fields: give no others beside it")
+            raise CommandError(
+                Status.USAGE, "--from has all fields: leave out the other options of the account"
+            )
         return create_from(everywhere, from_, results)
     if results is not None:
         raise CommandError(Status.USAGE, "--results belongs to --from")
@@ -113,8 +115,10 @@ def update(
     changes = fields.given
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
-        account = session.run(session.client.get_account(client_user_id))
-        session.console.note("every update sets the client's password again: to what you give now")
+        account = session.ask(session.client.get_account(client_user_id))
+        session.console.note(
+            "every update sets the client's password again: give the one that it shall have"
+        )
         password = _password(session, account.username, from_stdin=password_stdin)
         try:
             wanted = AccountFields.from_account(account, password=password, **changes)

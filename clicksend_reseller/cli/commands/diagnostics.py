@@ -1,4 +1,4 @@
-"""What does the doctor look at? Settings, the way to the API, the account, the journal."""
+"""The checks of the doctor: settings, the way to the API, the account, the journal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ __all__ = ["Finding", "all_checks"]
 _PARTS = ("httpx", "attrs", "cattrs", "tenacity", "sqlalchemy", "cyclopts", "rich")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CLOCK_OFF = 60.0  # seconds; the headers of a rate limit count in them
-_EXPIRES_SOON = 14.0  # days
+_REMEDIES = {
+    "dns": "check the host name and this machine's resolver",
+    "tcp": "check the port, the firewall, and whether a proxy is the only way out",
+    "tls": "check this machine's clock and its ca-certificates; something on the way may be "
+    "reading along",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +108,7 @@ def _settings(session: Session) -> list[Finding]:
         credentials = _fail(
             "credentials",
             f"{' and '.join(missing)} not set",
-            "set them; the API key stands in the ClickSend dashboard",
+            "set them; the API key is in the ClickSend dashboard",
             credentials=True,
         )
     else:
@@ -142,38 +147,20 @@ async def _way(session: Session) -> list[Finding]:
 
 
 def _read(wire: Wire, base_url: str) -> list[Finding]:
-    host = urlsplit(base_url).hostname or ""
-    if not wire.addresses:
-        return [_fail("dns", f"{host}: {wire.fault}", "check the name and this machine's resolver")]
-    dns = _ok("dns", f"{host} is {', '.join(wire.addresses)}")
-    if not wire.is_connected:
-        remedy = "check the port, the firewall, and whether a proxy is the only way out"
-        return [dns, _fail("tcp", f"no connection: {wire.fault}", remedy)]
-    found = [dns, _ok("tcp", "connected"), _tls(wire)]
-    return [*found, _clock(wire)] if wire.answered else found
+    parts = urlsplit(base_url)
+    secure = "trusted" if parts.scheme == "https" else "not used on loopback"
+    good = {"dns": f"{parts.hostname} is known", "tcp": "connected", "tls": secure}
+    findings: list[Finding] = []
+    for check, found in good.items():
+        if check == wire.step:
+            return [*findings, _fail(check, f"{parts.netloc}: {wire.fault}", _REMEDIES[check])]
+        findings.append(_ok(check, found))
+    return findings if wire.clock_off is None else [*findings, _clock(wire.clock_off)]
 
 
-def _tls(wire: Wire) -> Finding:
-    if not wire.is_secure:
-        return _ok("tls", "not used on loopback")
-    if wire.days_left is None:
-        return _fail(
-            "tls",
-            wire.fault,
-            "check this machine's clock and its ca-certificates; something on the way may "
-            "be reading along",
-        )
-    found = f"{wire.protocol}, the certificate ends in {wire.days_left:.0f} days"
-    if wire.days_left < _EXPIRES_SOON:
-        return _warning("tls", found, "the service has to renew it")
-    return _ok("tls", found)
-
-
-def _clock(wire: Wire) -> Finding:
-    if wire.clock_off is None:
-        return _warning("clock", "the answer has no Date", "nothing to do for a sandbox")
-    found = f"{abs(wire.clock_off):.0f} s {'behind' if wire.clock_off > 0 else 'ahead'}"
-    if abs(wire.clock_off) > _CLOCK_OFF:
+def _clock(off: float) -> Finding:
+    found = f"{abs(off):.0f} s {'behind' if off > 0 else 'ahead'}"
+    if abs(off) > _CLOCK_OFF:
         return _warning("clock", found, "let this machine's clock be set (NTP)")
     return _ok("clock", found)
 

@@ -1,4 +1,4 @@
-"""Is this machine set up? One line for each check, and a remedy for each that fails."""
+"""The check of the set-up: one line for each check, and a remedy for each that fails."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from clicksend_reseller.cli.session.session import Session
 
 __all__ = ["doctor"]
 
+_INDENT = 9  # where the name of a check begins
 _COLUMNS = ("check", "result", "found", "remedy")
 
 
@@ -23,7 +24,7 @@ def doctor(
     json: Flag = False,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Check the set-up, from settings to credit. It moves nothing and changes nothing.
+    """Check the set-up, from settings to credit. It moves no money and changes nothing.
 
     Args:
         json: the same as --output json.
@@ -35,11 +36,12 @@ def doctor(
         findings = session.run(all_checks(session))
     if everywhere.output is None and everywhere.columns is None:
         for finding in findings:
-            output.text(_line(finding))
+            output.text(_line(finding), indent=_INDENT)
     else:
         for finding in findings:
             output.row(_record(finding))
         output.end()
+    session.console.note(_closing(findings))
     return _status(findings)
 
 
@@ -54,7 +56,16 @@ def _record(finding: Finding) -> Record:
 
 def _line(finding: Finding) -> str:
     remedy = f" -> {finding.remedy}" if finding.remedy else ""
-    return f"{finding.result:<7}  {finding.check}: {finding.found}{remedy}"
+    return f"{finding.result:<{_INDENT}}{finding.check}: {finding.found}{remedy}"
+
+
+def _closing(findings: Sequence[Finding]) -> str:
+    failures, warnings = (
+        sum(finding.result == result for finding in findings) for result in ("fail", "warning")
+    )
+    words = [f"{failures} to fix"] if failures else []
+    words += [f"{warnings} to look at"] if warnings else []
+    return f"{', '.join(words) or 'All good'}."
 
 
 def _status(findings: Sequence[Finding]) -> Status:

@@ -1,4 +1,4 @@
-"""What is on record, and what does a person decide about it? Nothing here sends anything."""
+"""The commands that show the journal and record what a person decides. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ def list_(
     client: Annotated[int | None, Parameter(converter=whole, metavar="ID")] = None,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """List what is on record, oldest first, each round a row.
+    """List the transfers on record, the oldest first, one row for each attempt.
 
     Args:
-        unresolved: only what a person must judge: unknown, or sent and never settled; one that
-            was sent a moment ago may still be under way.
+        unresolved: only transfers that are unknown, or sent and never settled.
         state: only those in it.
         client: only those to this client_user_id.
     """
@@ -87,7 +86,7 @@ def show(
     *,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Show all rounds of one key.
+    """Show all attempts under one key.
 
     Args:
         key: of the transfer.
@@ -110,17 +109,17 @@ def resolve(
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Write down what you found out about a transfer. Nothing is sent.
+    """Record whether a transfer arrived. Nothing is sent.
 
     Args:
         key: of the transfer.
         note: how you found out.
         applied: the credit arrived.
-        not_applied: it did not; only then may it be renewed.
-        by: who says so; else your login name.
+        not_applied: the credit did not arrive; then the key can be renewed.
+        by: who decides; else your login name.
     """
     if applied == not_applied:
-        raise CommandError(Status.USAGE, "say --applied or --not-applied")
+        raise CommandError(Status.USAGE, "give --applied or --not-applied")
     text(note, "--note")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
@@ -138,7 +137,7 @@ def renew(
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Open another round of a transfer that was refused, or found not applied. Nothing is sent.
+    """Allow another attempt of a transfer that was refused or did not arrive. Nothing is sent.
 
     Args:
         key: of the transfer; it stays the same.
@@ -165,13 +164,12 @@ def hold(
     by: Annotated[str | None, Parameter(metavar="NAME")] = None,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Stop all that is intended: it becomes unknown. Run it after restoring a backup.
+    """After restoring a backup: block transfers that were planned but not sent.
 
-    What the old copy calls intended may have been sent since. Nothing is sent here.
+    They become unknown, because they may have been sent after the backup. Nothing is sent here.
 
     Args:
-        before: only what was recorded before a time such as 2026-11-24T10:00Z; else, and with
-            now, everything.
+        before: only what was recorded before this time, such as 2026-11-24T10:00Z.
         note: why.
         by: who decides; else your login name.
     """
@@ -181,10 +179,10 @@ def hold(
             raise CommandError(Status.FAILED, f"there is no journal {session.place.journal_shown}")
         held = session.run(session.journal.hold(moment, by=_who(by), note=note))
         listing = command(everywhere, "journal", "list", "--unresolved")
-        session.console.note(f"{held} stopped, {held.left} left: see {listing}")
+        session.console.note(f"{held} blocked, {held.left} left as they are: see {listing}")
         session.console.warn(
-            "what was begun after the backup is not on record: compare with the dashboard before "
-            "you go on, and until then run no list and renew nothing from after the backup"
+            "transfers made after the backup are not on record. Compare with the ClickSend "
+            "dashboard first; until then, pay no list and renew nothing"
         )
     return Status.DONE
 
@@ -243,4 +241,6 @@ def _who(by: str | None) -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise CommandError(Status.USAGE, "nobody is logged in here: say who with --by") from None
+        raise CommandError(
+            Status.USAGE, "there is no login name here: give one with --by"
+        ) from None

@@ -1,4 +1,4 @@
-"""Did a transfer of unknown outcome arrive? A verdict by balances; nothing is sent or written."""
+"""The command that judges a transfer of unknown outcome by balances. Nothing is sent or written."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def reconcile(
     quiet_for: Annotated[float, Parameter(metavar="SECONDS")] = 0.0,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Look whether a transfer of unknown outcome arrived: a verdict, by balances and assumptions.
+    """Check by balances whether a transfer of unknown outcome arrived.
 
-    It sends and writes nothing. Exit status 6 where a verdict is inconclusive.
+    It sends and writes nothing. The exit status is 6 where a verdict is inconclusive.
 
     Args:
         key: of the transfer.
-        all_: all that are unresolved.
+        all_: check all unresolved transfers.
         before: the client's balance before the transfer, if you know it.
         exclusive: assume that no other credit reached the client.
         same_currency: assume that the amount arrives as it is.
         max_spend: assume that the client spent at most this.
-        quiet_for: assume that nothing arrives later than so many seconds.
+        quiet_for: assume that nothing arrives later than this many seconds.
     """
     if (key is None) == (not all_):
-        raise CommandError(Status.USAGE, "say KEY or --all")
+        raise CommandError(Status.USAGE, "give KEY or --all")
     if all_ and before is not None:
-        raise CommandError(Status.USAGE, "--before is one client's balance: say it with a KEY")
+        raise CommandError(Status.USAGE, "--before is one client's balance: give it with a KEY")
     try:
         assume = Assumptions(
             exclusive=exclusive,

@@ -1,4 +1,4 @@
-"""How are many clients paid? From a file, or all that are below a line."""
+"""Many clients paid: those of a file, or all whose balance is below an amount."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from clicksend_reseller.cli.options import (
     amount,
 )
 from clicksend_reseller.cli.output.console import CommandConsole, printable
-from clicksend_reseller.cli.payments.amounts import checked_batch, fault_of_currency
+from clicksend_reseller.cli.payments.amounts import checked_batch
+from clicksend_reseller.cli.payments.clients import made_up
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
-from clicksend_reseller.cli.payments.policy import Policy, Proposal, propose
-from clicksend_reseller.cli.payments.topup_file import Row, read_file, write_plan
+from clicksend_reseller.cli.payments.policy import Proposal, propose
+from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.topup_file import read_file, write_plan
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
+from clicksend_reseller.journal import plan_top_ups
 
 __all__ = ["top_up"]
 
@@ -45,37 +48,43 @@ def top_up(
     moving: PaymentOptions = ASKED_FIRST,
     everywhere: Everywhere = USUAL,
 ) -> Status:
-    """Pay many clients, each key once: from a file, or those with --below.
+    """Pay many clients, each key once: those of a file, or those with a low balance.
 
-    After an interruption the same command goes on, and pays nobody twice.
+    After an interruption, run the same command again: it continues and pays nobody twice.
 
     Args:
         from_: CSV with the header client_user_id,amount,currency[,key][,note].
         below: pay the clients whose balance is less than this, each in its own currency.
-        to: and bring them to at least this, in whole units.
-        batch: begins the keys of rows that have none; the same name means the same payment.
+        to: bring them to at least this, in whole units.
+        batch: the first part of each key; the same name means the same payment.
         currency: with --below, only clients whose account is in it.
-        plan: with --below, write what would be paid as a file for --from, and send nothing.
-        renew_rejected: pay rows that were refused before, too.
+        plan: with --below, write a file for --from, and send nothing.
+        renew_rejected: also pay rows that were refused before.
         moving: of the commands that move money.
     """
     name = None if batch is None else checked_batch(batch)
     if from_ is not None:
         if any(other is not None for other in (below, to, currency, plan)):
             raise CommandError(
-                Status.USAGE, "--from says all: leave out --below, --to and the rest"
+                Status.USAGE, "with --from, leave out --below, --to, --currency and --plan"
             )
         check_moving(moving)
         rows = read_file(from_, name)
         return _paid(rows, everywhere, moving, renew_rejected=renew_rejected)
-    policy = _policy(below, to, name, currency)
+    if below is None or to is None or name is None:
+        raise CommandError(
+            Status.USAGE, "give --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
+        )
+    if moving.offline:
+        raise CommandError(Status.USAGE, "--offline is for --from: --below reads the balances")
+    _check(below, to, currency)
     if plan is None:
         check_moving(moving)
     with Session(everywhere, journaled=True) as session:
-        proposal = session.run(propose(session, policy))
-        _tell(session.console, proposal)
+        proposal = session.run(propose(session, name, below=below, to=to, currency=currency))
+        _show(session.console, proposal)
         if not proposal.rows:
-            session.console.note(f"No client is below {policy.below} and to be paid.")
+            session.console.note(f"No client is below {below} and to be paid.")
         if plan is not None:
             return _written(session, plan, proposal)
         status = pay(
@@ -94,30 +103,23 @@ def _paid(
     rows: Sequence[Row], everywhere: GlobalOptions, moving: PaymentOptions, *, renew_rejected: bool
 ) -> Status:
     with Session(everywhere, journaled=True) as session:
-        session.make_up([row.transfer for row in rows])
         return pay(
-            session, rows, everywhere=everywhere, moving=moving, renew_rejected=renew_rejected
+            session,
+            made_up(session, rows),
+            everywhere=everywhere,
+            moving=moving,
+            renew_rejected=renew_rejected,
         )
 
 
-def _policy(
-    below: Decimal | None, to: Decimal | None, batch: str | None, currency: str | None
-) -> Policy:
-    if below is None or to is None or batch is None:
-        raise CommandError(
-            Status.USAGE, "say --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
-        )
-    if to < below or max(abs(below), abs(to)) > MAX_INT:
-        raise CommandError(
-            Status.USAGE,
-            f"--to must be at least --below, and both at most {MAX_INT}, not {to} and {below}",
-        )
-    if currency is not None and (fault := fault_of_currency(currency)):
-        raise CommandError(Status.USAGE, f"--{fault}, not {currency!r}")
-    return Policy(below=below, to=to, batch=batch, currency=currency)
+def _check(below: Decimal, to: Decimal, currency: str | None) -> None:
+    try:
+        plan_top_ups((), below=below, to=to, currency=currency)
+    except ValueError as exc:
+        raise CommandError(Status.USAGE, f"--{exc}. Nothing was sent.") from None
 
 
-def _tell(console: CommandConsole, proposal: Proposal) -> None:
+def _show(console: CommandConsole, proposal: Proposal) -> None:
     for skip in proposal.skipped[:_SKIPPED]:
         why = f"{skip.reason}{'; its row is withdrawn' if skip.is_withdrawn else ''}"
         who = f"{skip.account.user_id} {skip.account.username}"
@@ -125,7 +127,7 @@ def _tell(console: CommandConsole, proposal: Proposal) -> None:
     if (more := len(proposal.skipped) - _SKIPPED) > 0:
         console.note(f"skipped {more} more")
     if not proposal.is_complete:
-        console.warn("the list moved while it was read, so a client may be missing: run it again")
+        console.warn("the list changed while it was read, so a client may be missing: run it again")
 
 
 def _written(session: Session, path: Path, proposal: Proposal) -> Status:

@@ -1,12 +1,12 @@
-"""How is one transfer made? Shown, confirmed, sent once under a key that is said before."""
+"""One transfer: shown, confirmed, and sent once under a key that is named before."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Annotated
 
+import attrs
 from cyclopts import Parameter
 
 from clicksend_reseller import (
@@ -17,7 +17,6 @@ from clicksend_reseller import (
     PermissionDeniedError,
     ResellerError,
     Transfer,
-    TransferReceipt,
     TransferState,
     UnsettledTransferError,
 )
@@ -33,9 +32,11 @@ from clicksend_reseller.cli.options import (
 )
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
-from clicksend_reseller.cli.output.records import RESULT_COLUMNS, moment, money, result_record
+from clicksend_reseller.cli.output.records import moment, money
 from clicksend_reseller.cli.payments.amounts import checked_key, fault_of_currency
+from clicksend_reseller.cli.payments.clients import MADE_UP
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of, is_for, twins
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
@@ -55,13 +56,13 @@ def transfer(
 ) -> Status:
     """Move credit to a client, once.
 
-    Without a key one is made and said before anything is sent: the same command with that key
-    asks what became of it, and never sends it a second time.
+    Without --key the command makes a key and prints it before it sends anything. The same
+    command with that key looks up the result and never sends the transfer twice.
 
     Args:
         client_user_id: the account's user_id.
         amount: whole units of the currency.
-        currency: three capital letters; the rate to the client's own is not known.
+        currency: three capital letters.
         key: your own name for this transfer, such as an invoice number.
         allow_negative: let a negative amount take credit back from the client.
         moving: of the commands that move money.
@@ -74,14 +75,18 @@ def transfer(
     )
     _check(wanted, moving, allow_negative=allow_negative)
     # A table is for a person, who reads the reason beside it.
-    usual = RESULT_COLUMNS if everywhere.output else RESULT_COLUMNS[:-1]
-    output = Output(everywhere, RESULT_COLUMNS, usual, goes_on=True)
+    usual = RESULT_COLUMNS[: -1 if everywhere.output else -2]
+    output = Output(everywhere, RESULT_COLUMNS, usual, drawn=DRAWN_COLUMNS[:-1], goes_on=True)
     with Session(everywhere, journaled=True) as session:
         session.make_up([wanted])
         entries = session.run(entries_of(session.on_record, [wanted.idempotency_key]))
         entry = entries.get(wanted.idempotency_key)
         is_new = entry is None or entry.state is TransferState.INTENDED
-        is_new = is_new and _confirmed(session, wanted, entry, moving)
+        row = Row(transfer=wanted)
+        if is_new and (entry is None or is_for(entry, wanted, session.client.realm)):
+            row = _confirmed(session, row, moving)
+        else:
+            is_new = False  # the journal answers, or refuses it by itself
         if moving.dry_run:
             session.console.note("a dry run: nothing was sent")
             return Status.DONE
@@ -89,7 +94,7 @@ def transfer(
             _say_key(session, wanted)
         if is_new:
             _keep_balance(session, wanted)
-        return _sent(session, output, wanted, allow_negative=allow_negative)
+        return _sent(session, output, row, allow_negative=allow_negative)
 
 
 def _minted() -> str:
@@ -105,7 +110,7 @@ def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) ->
     elif not 1 <= abs(wanted.amount) <= MAX_INT:
         fault = f"amount must be from 1 to {MAX_INT}, not {wanted.amount}"
     elif wanted.amount < 0 and not allow_negative:
-        fault = "a negative amount takes credit back: say --allow-negative if that is meant"
+        fault = "a negative amount takes credit back: add --allow-negative if you mean that"
     if fault:
         raise CommandError(Status.USAGE, f"{fault}; nothing was sent")
     most = moving.max_total
@@ -114,42 +119,51 @@ def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) ->
         raise CommandError(Status.FAILED, f"{fault}; nothing was sent")
 
 
-def _confirmed(
-    session: Session, wanted: Transfer, entry: JournalEntry | None, moving: PaymentOptions
-) -> bool:
-    if entry is not None and not is_for(entry, wanted, session.client.realm):
-        return False  # the journal refuses it by itself
-    account = session.run(session.client.get_account(wanted.client_user_id))
+def _confirmed(session: Session, row: Row, moving: PaymentOptions) -> Row:
+    wanted = row.transfer
+    client = str(wanted.client_user_id)
+    account = None
+    if not moving.offline:
+        account = session.ask(session.client.get_account(wanted.client_user_id))
+        made_up = f" ({MADE_UP})" if account.user_id in session.made_up else ""
+        client = f"{account.user_id}, {account.username}{made_up}"
     seen = session.run(twins(session.on_record, [wanted], session.client.realm))
-    _show(session, wanted, account, seen)
+    _show(session, wanted, client, account, seen)
     session.check_journal(moving)
     if not moving.yes and not moving.dry_run:
         session.console.confirm("Send it?")
-    return True
+    return attrs.evolve(row, username=account.username) if account else row
 
 
 def _show(
-    session: Session, wanted: Transfer, account: Account, seen: Sequence[JournalEntry]
+    session: Session,
+    wanted: Transfer,
+    client: str,
+    account: Account | None,
+    seen: Sequence[JournalEntry],
 ) -> None:
-    own = account.currency_code or "an unknown currency"
-    session.console.show(
-        [
-            ("host", session.place.host),
-            ("journal", session.place.journal_shown),
-            ("client", f"{account.user_id}, {printable(account.username)}"),
-            ("balance", f"{money(account.balance)} {own}"),
-            ("amount", f"{wanted.amount} {wanted.currency}"),
-            ("key", wanted.idempotency_key),
-        ]
-    )
-    if wanted.currency != account.currency_code:
+    lines = [
+        ("host", session.place.host),
+        ("journal", session.place.journal_shown),
+        ("client", client),
+        ("amount", f"{wanted.amount} {wanted.currency}"),
+        ("key", wanted.idempotency_key),
+    ]
+    if account is not None:
+        own = account.currency_code or "an unknown currency"
+        lines.insert(3, ("balance", f"{money(account.balance)} {own}"))
+    session.console.show(lines)
+    if account is not None and account.banned:
+        session.console.warn("the client is banned")
+    if account is not None and wanted.currency != account.currency_code:
         session.console.warn(
-            f"the client's account is in {own}: the rate is unknown, and so is what arrives"
+            f"the client's account is in {own}: the exchange rate is not known, and so neither is "
+            "the amount that arrives"
         )
     for entry in seen[-1:]:
         session.console.warn(
             f"the same amount was sent to this client at {moment(entry.sent_at)} under the key "
-            f"{entry.key!r} ({entry.state}): is this another one?"
+            f"{entry.key!r} ({entry.state}): is this another payment?"
         )
 
 
@@ -166,7 +180,7 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
     journal, client = session.journal, session.client
     entry = session.run(journal.intend(wanted, realm=client.realm))
     try:
-        account = session.run(client.get_account(wanted.client_user_id, fresh=True))
+        account = session.ask(client.get_account(wanted.client_user_id, fresh=True))
     except (AuthenticationError, PermissionDeniedError, NotFoundError):
         raise
     except ResellerError:
@@ -176,7 +190,8 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
         session.run(journal.note_balance(wanted.idempotency_key, account.balance))
 
 
-def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative: bool) -> Status:
+def _sent(session: Session, output: Output, row: Row, *, allow_negative: bool) -> Status:
+    wanted = row.transfer
     call = session.payer.transfer_credit(
         wanted.client_user_id,
         wanted.amount,
@@ -187,20 +202,22 @@ def _sent(session: Session, output: Output, wanted: Transfer, *, allow_negative:
     try:
         receipt, status = session.write(call, hint=_look(session, wanted))
     except ResellerError as error:
-        return _failed(session, output, wanted, error)
-    output.one(_record(wanted, receipt))
+        return _failed(session, output, row, error)
+    account = receipt.account
+    paid = attrs.evolve(
+        row,
+        username=account.username if account else row.username,
+        status="already_paid" if receipt.replayed else "paid",
+        balance=account.balance if account else None,
+    )
+    output.one(paid.record)
     if receipt.replayed:
         session.console.note("it had been paid already: nothing was sent")
     return worst([status, Status.FAILED if output.fault else Status.DONE])
 
 
-def _record(wanted: Transfer, receipt: TransferReceipt) -> dict[str, str | int | bool | None]:
-    balance: Decimal | None = receipt.account.balance if receipt.account else None
-    word = "already_paid" if receipt.replayed else "paid"
-    return dict(result_record(wanted, word, balance=balance))
-
-
-def _failed(session: Session, output: Output, wanted: Transfer, error: ResellerError) -> Status:
+def _failed(session: Session, output: Output, row: Row, error: ResellerError) -> Status:
+    wanted = row.transfer
     status = status_of(error)
     if isinstance(error, UnsettledTransferError):
         entry = session.run(session.journal.get(wanted.idempotency_key))
@@ -208,7 +225,7 @@ def _failed(session: Session, output: Output, wanted: Transfer, error: ResellerE
             status = Status.UNKNOWN  # another run is sending it at this moment
     word = "unknown" if status is Status.UNKNOWN else "rejected"
     word = "not_sent" if error.outcome == "not_sent" and word == "rejected" else word
-    output.one(result_record(wanted, word, reason=error.message))
+    output.one(attrs.evolve(row, status=word, reason=error.message).record)
     session.console.error(printable(str(error)))
     if status is Status.UNKNOWN and not session.place.in_process:
         session.console.note(_look(session, wanted))

@@ -1,4 +1,4 @@
-"""How does a command speak to a person? On stderr: notes, questions, progress."""
+"""What a person reads and is asked on stderr: notes, questions, progress."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Generator
 from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
@@ -17,7 +18,7 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["CommandConsole", "Steps", "printable"]
+__all__ = ["CommandConsole", "Steps", "folded", "let_go", "printable"]
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100
@@ -31,6 +32,26 @@ def printable(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def folded(line: str, console: Console, indent: int = 0) -> str:
+    """Break a line between words where a terminal would break it anywhere.
+
+    Args:
+        line: of any length.
+        console: where it is written; what is no terminal breaks no lines.
+        indent: blanks in front of what goes on in the next line.
+    """
+    if not console.is_terminal:
+        return line
+    lines = textwrap.wrap(
+        line,
+        console.width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 class Steps(Protocol):
@@ -84,7 +105,7 @@ class CommandConsole:
         """Show names and values below each other, whatever the width."""
         width = max(len(name) for name, _ in lines)
         for name, value in lines:
-            line = printable(f"  {name:<{width}}  {value}")
+            line = folded(f"  {name:<{width}}  {printable(value)}", self.console, width + 4)
             self.console.print(Text(line), soft_wrap=True)  # or a path could not be copied
 
     def confirm(self, question: str) -> None:
@@ -109,6 +130,15 @@ class CommandConsole:
         self.console.file.write(prompt)
         self.console.file.flush()
         return sys.stdin.readline() or None
+
+    @contextlib.contextmanager
+    def waiting(self, text: str) -> Generator[None]:
+        """Show a line on a terminal for as long as something is awaited."""
+        if self._quiet or not self.console.is_terminal or self.console.is_dumb_terminal:
+            yield
+            return
+        with self.console.status(Text(text), spinner="line", spinner_style="green"):
+            yield
 
     @contextlib.contextmanager
     def counting(
@@ -231,7 +261,8 @@ def _bar(console: Console, total: int | None) -> Progress:
         TimeElapsedColumn,
     )
 
-    middle = [] if total is None else [BarColumn()]
+    # The default of rich is red, which says that something is wrong.
+    middle = [] if total is None else [BarColumn(complete_style="green", finished_style="green")]
     return Progress(
         TextColumn("{task.description}"),
         *middle,

@@ -1,4 +1,4 @@
-"""How is a CSV file read? Row by row, each with its line, and every fault remembered."""
+"""The reading of a CSV file: row by row, each with its line, and every fault remembered."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ class Faults:
         self._more: dict[str, list[int]] = defaultdict(list)
         self._count = 0
 
-    def add(self, line: int, reason: str, value: str | None = None) -> None:
+    def add(self, line: int, reason: str, value: str | None = None, *, words: str = "") -> None:
         """Remember a fault.
 
         Args:
             line: counted from 1; the first of a row that spans several.
             reason: the same words for the same fault.
             value: what stands there, if it may be shown.
+            words: instead of reason and value, where the fault is shown in full.
         """
         self._count += 1
         if self._count <= _SHOWN:
             shown = "" if value is None else f", not {_short(value)!r}"
-            self._first.append((line, f"{reason}{shown}"))
+            self._first.append((line, words or f"{reason}{shown}"))
         else:
             self._more[reason].append(line)
 
@@ -126,7 +127,7 @@ def _rows(
         except StopIteration:
             break
         except csv.Error as exc:
-            # What a quote that is never closed has swallowed cannot be told apart any more.
+            # What a quote that is never closed has swallowed cannot be separated any more.
             faults.add(line, f"no CSV ({exc}), and nothing after it was read")
             break
         if not any(field.strip() for field in fields):

@@ -1,4 +1,4 @@
-"""How do rows look as text? One writer for each format, all of them a row at a time."""
+"""The formats of rows: a table, tabs, CSV, JSON and JSON Lines, each written a row at a time."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from clicksend_reseller.cli.output.console import printable
+from clicksend_reseller.cli.output.tables import Drawn
 
-__all__ = ["Record", "Value", "Writer", "csv_line", "fitting", "for_spreadsheets", "writer"]
+__all__ = ["Record", "Value", "Writer", "csv_line", "for_spreadsheets", "writer"]
 
 Value = str | int | bool | None
 Record = Mapping[str, Value]
-# Between two columns of a drawn table, and the least that a column of words is folded to.
-_GAP = 2
-_READABLE = 24
-
 Write = Callable[[str], None]
 
 
@@ -47,49 +41,30 @@ def writer(name: str, columns: Sequence[str], write: Write, console: Console | N
         console: the terminal that a table is drawn on, None where there is none.
     """
     if name == "table" and console is not None:
-        return _Drawn(columns, console)
-    makers: dict[str, Callable[[Sequence[str], Write], Writer]] = {
-        "table": _Tabs,
-        "csv": _CSV,
-        "json": _JSON,
-        "jsonl": _JSONL,
-    }
-    return makers[name](columns, write)
+        return Drawn(columns, shown, console)
+    if name == "json":
+        return _JSON(columns, write)
+    head, line = {
+        "table": ("\t".join(columns) + "\n", _tabs),
+        "csv": (",".join(columns) + "\n", csv_line),
+        "jsonl": ("", lambda values: _object(columns, values) + "\n"),
+    }[name]
+    write(head)
+    return _Lines(columns, write, line)
 
 
-class _Tabs:
-    def __init__(self, columns: Sequence[str], write: Write) -> None:
+class _Lines:
+    """A row is a line, and nothing follows the last one."""
+
+    def __init__(
+        self, columns: Sequence[str], write: Write, line: Callable[[Iterable[Value]], str]
+    ) -> None:
         self._columns = columns
         self._write = write
-        write("\t".join(columns) + "\n")
+        self._line = line
 
     def row(self, record: Record) -> None:
-        self._write("\t".join(shown(record[name]) for name in self._columns) + "\n")
-
-    def end(self) -> None:
-        pass
-
-
-class _CSV:
-    def __init__(self, columns: Sequence[str], write: Write) -> None:
-        self._columns = columns
-        self._write = write
-        write(",".join(columns) + "\n")
-
-    def row(self, record: Record) -> None:
-        self._write(csv_line(record[name] for name in self._columns))
-
-    def end(self) -> None:
-        pass
-
-
-class _JSONL:
-    def __init__(self, columns: Sequence[str], write: Write) -> None:
-        self._columns = columns
-        self._write = write
-
-    def row(self, record: Record) -> None:
-        self._write(_object(record, self._columns) + "\n")
+        self._write(self._line(record[name] for name in self._columns))
 
     def end(self) -> None:
         pass
@@ -102,61 +77,16 @@ class _JSON:
         self._opening = "[\n  "
 
     def row(self, record: Record) -> None:
-        self._write(self._opening + _object(record, self._columns))
+        values = (record[name] for name in self._columns)
+        self._write(self._opening + _object(self._columns, values))
         self._opening = ",\n  "
 
     def end(self) -> None:
         self._write("[]\n" if self._opening.startswith("[") else "\n]\n")
 
 
-class _Drawn:
-    def __init__(self, columns: Sequence[str], console: Console) -> None:
-        self._columns = columns
-        self._console = console
-        self._rows: list[list[str]] = []
-
-    def row(self, record: Record) -> None:
-        self._rows.append([shown(record[name]) for name in self._columns])
-
-    def end(self) -> None:
-        if self._rows:
-            self._console.print(fitting(self._columns, self._rows, self._console))
-
-
-def fitting(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console
-) -> RenderableType:
-    """Draw a table, or the rows below each other where it would have to cut a value off.
-
-    The last column, which says why, may take several lines; where nothing is said it is left out.
-    """
-    if rows and len(columns) > 1 and not any(row[-1] for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    widths = [
-        max(cell_len(value) for value in (name, *column))
-        for name, column in zip(columns, zip(*rows, strict=True), strict=True)
-    ] or [0]
-    gaps = _GAP * (len(columns) - 1)
-    if rows and sum(widths) + gaps > console.width:
-        room = console.width - sum(widths[:-1]) - gaps
-        if room < min(_READABLE, widths[-1]):
-            return Group(*(_block(columns, row) for row in rows))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns[:-1]:
-        table.add_column(name, no_wrap=True)
-    table.add_column(columns[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(value) for value in row))
-    return table
-
-
-def _block(columns: Sequence[str], row: Sequence[str]) -> RenderableType:
-    block = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-    block.add_column(style="bold", no_wrap=True)
-    block.add_column(overflow="fold")
-    for name, value in zip(columns, row, strict=True):
-        block.add_row(name, Text(value))
-    return Group(block, "")
+def _tabs(values: Iterable[Value]) -> str:
+    return "\t".join(map(shown, values)) + "\n"
 
 
 def shown(value: Value) -> str:
@@ -206,6 +136,6 @@ def _csv_field(value: Value) -> str:
             return '"' + value.replace('"', '""') + '"'
 
 
-def _object(record: Record, columns: Sequence[str]) -> str:
+def _object(columns: Sequence[str], values: Iterable[Value]) -> str:
     # A lone surrogate, which JSON can carry and UTF-8 cannot, is escaped by the stream.
-    return json.dumps({name: record[name] for name in columns}, ensure_ascii=False)
+    return json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Where do rows go? To stdout or a file, in the format that was asked for."""
+"""The way of rows: to stdout or a file, in the format that was asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import Format, GlobalOptions
-from clicksend_reseller.cli.output.console import Steps, let_go, printable
+from clicksend_reseller.cli.output.console import CommandConsole, Steps, folded, let_go, printable
 from clicksend_reseller.cli.output.formats import Record, Writer, for_spreadsheets, writer
 
 __all__ = ["Output", "chosen", "suited"]
@@ -32,6 +32,7 @@ class Output:
         options: the format and the columns.
         columns: all that there are.
         usual: those that are shown where nobody asks for others.
+        drawn: those of a table on a terminal; the usual ones where it is empty.
         suits: the format where none is asked for.
         goes_on: a reader that has left, or a full disk, stops the rows but not the command:
             what it does matters more than what it says.
@@ -48,6 +49,7 @@ class Output:
         columns: Sequence[str],
         usual: Sequence[str] = (),
         *,
+        drawn: Sequence[str] = (),
         suits: Format = "table",
         goes_on: bool = False,
         stream: IO[str] | None = None,
@@ -55,37 +57,44 @@ class Output:
     ) -> None:
         self.fault: OSError | None = None
         self._format: Format = options.output or suits
-        self._columns = chosen(options.columns, columns, usual or columns)
+        self._stream = stream or _stdout()
+        is_drawn = self._format == "table" and self._stream.isatty()
+        usual = (drawn if is_drawn else usual) or usual or columns
+        self._columns = chosen(options.columns, columns, usual)
         if for_excel and self._format != "csv":
             raise CommandError(Status.USAGE, f"--excel is for CSV, not {self._format}")
         self._for_excel = for_excel
         self._goes_on = goes_on
-        self._stream = stream or _stdout()
         self._is_open = True
         self._rows = 0
         self._writer: Writer | None = None
         self._clear: Callable[[], None] | None = None
 
-    def keep_clear_of(self, steps: Steps) -> None:
-        """Take a bar off the terminal before the first row, where a pipe may lead there too."""
-        if not self._stream.isatty() and not _is_plain_file(self._stream):
-            self._clear = steps.clear
+    @contextlib.contextmanager
+    def counting(
+        self, console: CommandConsole, what: str, total: int | None = None
+    ) -> Generator[Steps]:
+        """Show how far long work has come.
+
+        A bar moves where the terminal is left alone until the end, and is taken off it before
+        the first row, where a pipe may lead there too.
+        """
+        is_still = self._format == "table" or not self._stream.isatty()
+        with console.counting(what, total, with_bar=is_still) as steps:
+            if not self._stream.isatty() and not _is_plain_file(self._stream):
+                self._clear = steps.clear
+            yield steps
 
     @property
     def is_empty(self) -> bool:
         """A table without a row, which says nothing by itself; in JSON `[]` does."""
         return self._format == "table" and not self._rows
 
-    @property
-    def is_still(self) -> bool:
-        """The terminal is left alone until the end, so that a bar may move on it."""
-        return self._format == "table" or not self._stream.isatty()
-
     def row(self, record: Record) -> None:
         """Write one row.
 
         Raises:
-            CommandError: nobody reads any more, or the disk is full, and the command need not go on.
+            CommandError: nobody reads any more or the disk is full, and nothing else is to do.
         """
         with self._guarded():
             self._begun().row(for_spreadsheets(record) if self._for_excel else record)
@@ -93,11 +102,17 @@ class Output:
             if self._goes_on or self._rows % _FLUSH_EVERY == 0:
                 self._stream.flush()
 
-    def text(self, *lines: str) -> None:
-        """Write lines that are no rows, and may be as long as they are."""
+    def text(self, *lines: str, indent: int = 0) -> None:
+        """Write lines that are no rows; a terminal breaks them between words.
+
+        Args:
+            lines: of any length.
+            indent: blanks in front of what goes on in the next line.
+        """
+        terminal = Console(file=self._stream)
         with self._guarded():
             for line in lines:
-                self._stream.write(f"{printable(line)}\n")
+                self._stream.write(f"{folded(printable(line), terminal, indent)}\n")
             self._stream.flush()
 
     def one(self, record: Record) -> None:

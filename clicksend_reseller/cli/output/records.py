@@ -1,4 +1,4 @@
-"""Which columns does a row have? Models as flat records: money as a string, no secret anywhere."""
+"""The columns of rows: models as flat records, money as a string, no secret anywhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
+from clicksend_reseller import Account, JournalEntry, TransferState
 from clicksend_reseller.cli.output.formats import Record, Value
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = [
     "ENTRY_COLUMNS",
     "EXPORTED_ACCOUNT_COLUMNS",
     "RECONCILED_COLUMNS",
-    "RESULT_COLUMNS",
     "USUAL_ACCOUNT_COLUMNS",
     "USUAL_ENTRY_COLUMNS",
     "account_record",
@@ -27,10 +26,7 @@ __all__ = [
     "exported_record",
     "moment",
     "money",
-    "on_record",
     "reconciled_record",
-    "result_record",
-    "word_of",
 ]
 
 _NESTED = frozenset({"currency", "subaccount", "extra"})
@@ -131,50 +127,6 @@ def _typed(name: str, value: Value) -> Value:
         return ""
     is_whole = name in _AMOUNTS and isinstance(value, str) and "." not in value
     return f"{value}.0" if is_whole else value
-
-
-RESULT_COLUMNS = ("client_user_id", "amount", "currency", "status", "balance", "key", "reason")
-
-
-def result_record(
-    transfer: Transfer, status: str, *, balance: Decimal | None = None, reason: str | None = None
-) -> Record:
-    """Give the columns of what became of a transfer."""
-    return {
-        "client_user_id": transfer.client_user_id,
-        "amount": transfer.amount,
-        "currency": transfer.currency,
-        "status": status,
-        "balance": money(balance),
-        "key": transfer.idempotency_key,
-        "reason": reason,
-    }
-
-
-_WORDS = {
-    TransferState.CONFIRMED: "already_paid",
-    TransferState.SENT: "unknown",
-    TransferState.UNKNOWN: "unknown",
-    TransferState.INTENDED: "not_sent",
-}
-
-
-def word_of(state: TransferState) -> str:
-    """Say what a state of the journal means for a row that is not sent again."""
-    return _WORDS.get(state, "rejected")
-
-
-def on_record(transfer: Transfer, entry: JournalEntry) -> Record:
-    """Give the columns of a transfer that the journal has an answer for."""
-    said = entry.response_msg or entry.note
-    since = f"on record as {entry.state} since {moment(entry.settled_at or entry.sent_at)}"
-    reason = f"{since}: {said}" if said else since
-    return result_record(
-        transfer,
-        word_of(entry.state),
-        balance=entry.balance_after,
-        reason=None if entry.state is TransferState.CONFIRMED else reason,
-    )
 
 
 def moment(when: datetime | None) -> str:

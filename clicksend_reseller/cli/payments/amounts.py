@@ -1,4 +1,4 @@
-"""Can this be paid? Each value checked before a person is asked, with a word on what it must be."""
+"""The checks of amounts, currencies and keys, before a person is asked."""
 
 from __future__ import annotations
 

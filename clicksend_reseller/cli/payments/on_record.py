@@ -1,4 +1,4 @@
-"""What does the journal say of the rows that are wanted? Read only."""
+"""The journal's answers for the rows that are wanted; only read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a list paid? Looked up, shown, confirmed, then sent in the same loop."""
+"""A list before it is paid: looked up in the journal, shown, and confirmed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from clicksend_reseller import Account, JournalEntry, ResellerError, TransferSta
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import GlobalOptions, PaymentOptions
 from clicksend_reseller.cli.output.output import Output
-from clicksend_reseller.cli.output.records import RESULT_COLUMNS, money, on_record, result_record
+from clicksend_reseller.cli.output.records import money
+from clicksend_reseller.cli.payments.clients import look_up, warn_of
 from clicksend_reseller.cli.payments.on_record import entries_of, is_for, twins
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
 from clicksend_reseller.cli.payments.run import Paying
-from clicksend_reseller.cli.payments.topup_file import Row
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["Plan", "check_moving", "pay"]
+__all__ = ["Plan", "check_moving", "pay", "planned"]
 
 _LARGEST = 5
 _CONFLICTS = 20
@@ -31,11 +32,11 @@ class Plan:
 
     Attributes:
         due: to be paid now.
-        settled: the rows that the journal has an answer for, and that answer.
+        settled: the rows that the journal has an answer for.
     """
 
     due: Sequence[Row]
-    settled: Sequence[tuple[Row, JournalEntry]]
+    settled: Sequence[Row]
 
     @property
     def sums(self) -> Counter[str]:
@@ -47,17 +48,17 @@ class Plan:
 
     @property
     def unknown(self) -> int:
-        """Count the rows that may or may not have been paid."""
-        return self.count(TransferState.SENT, TransferState.UNKNOWN)
+        """The number of rows that may or may not have been paid."""
+        return self.count("unknown")
 
     @property
     def status(self) -> Status:
         """What the list makes of the status of a run that sends nothing."""
         return Status.UNKNOWN if self.unknown else Status.DONE
 
-    def count(self, *states: TransferState) -> int:
-        """Count the rows that the journal has in these states."""
-        return sum(entry.state in states for _, entry in self.settled)
+    def count(self, status: str) -> int:
+        """Count the rows that the journal has an answer for, by that answer."""
+        return sum(row.status == status for row in self.settled)
 
 
 def check_moving(moving: PaymentOptions) -> None:
@@ -91,21 +92,26 @@ def pay(
     Args:
         session: with a journal.
         rows: with keys that are all different.
+        everywhere: the options of every command.
         moving: whether to ask, and the most that may move.
         renew_rejected: also pay rows that were refused before.
         finds_twins: say where the same was sent in the last day under other keys.
         before: is done when all is confirmed, before the first row is sent.
     """
-    output = Output(everywhere, RESULT_COLUMNS, goes_on=True)
+    output = Output(
+        everywhere, RESULT_COLUMNS, RESULT_COLUMNS[:-1], drawn=DRAWN_COLUMNS, goes_on=True
+    )
     plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
     with _unknown_first(plan):
+        if session.place.in_process or not (moving.offline or (moving.yes and not moving.dry_run)):
+            plan = attrs.evolve(plan, due=look_up(session, plan.due))
         _ask(session, plan, moving, finds_twins=finds_twins)
         if moving.dry_run:
             return _rehearsed(session, output, plan)
         if before is not None:
             session.run(before(session))
     paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
-    return paying.all([row.transfer for row in plan.due], plan.settled)
+    return paying.all(plan.due, plan.settled)
 
 
 @contextlib.contextmanager
@@ -122,8 +128,12 @@ def _unknown_first(plan: Plan) -> Generator[None]:
         ) from None
 
 
+def _asks(plan: Plan, moving: PaymentOptions) -> bool:
+    return bool(plan.due) and not moving.offline
+
+
 def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: bool) -> None:
-    credit = session.run(_credit(session)) if plan.due else None
+    credit = session.ask(session.client.get_own_account()) if _asks(plan, moving) else None
     seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
     _show(session, plan, credit, seen)
     session.check_journal(moving)
@@ -142,13 +152,13 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     _check_conflicts(rows, entries, session.client.realm)
     payable = {TransferState.INTENDED, *([TransferState.REJECTED] if renew_rejected else [])}
     due: list[Row] = []
-    settled: list[tuple[Row, JournalEntry]] = []
+    settled: list[Row] = []
     for row in rows:
         entry = entries.get(row.transfer.idempotency_key)
         if entry is None or entry.state in payable:
             due.append(row)
         else:
-            settled.append((row, entry))
+            settled.append(row.on_record(entry))
     return Plan(due=due, settled=settled)
 
 
@@ -186,10 +196,6 @@ def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
     return words if entry.realm in {None, realm} else f"{words}, at {entry.realm}, not {realm}"
 
 
-async def _credit(session: Session) -> Account:
-    return await session.client.get_own_account()
-
-
 async def _twins(session: Session, plan: Plan) -> list[JournalEntry]:
     wanted = [row.transfer for row in plan.due]
     return await twins(session.on_record, wanted, session.client.realm)
@@ -202,21 +208,21 @@ def _show(
     lines = [
         ("host", session.place.host),
         ("journal", session.place.journal_shown),
-        ("rows", f"{rows}, {plan.count(TransferState.CONFIRMED)} of them already paid"),
+        ("rows", f"{rows}, {plan.count('already_paid')} of them already paid"),
         ("to pay now", _in_words(plan)),
     ]
     if plan.unknown:
         lines.append(("unknown", f"{plan.unknown}: not sent again; see journal list --unresolved"))
-    if refused := plan.count(TransferState.REJECTED, TransferState.REFUTED):
+    if refused := plan.count("rejected"):
         lines.append(("refused before", f"{refused}: not sent again without --renew-rejected"))
+    if plan.due:
+        lines.append(("largest", _largest(plan.due)))
     if credit is not None:
-        lines += [
-            ("largest", _largest(plan.due)),
-            ("own credit", f"{money(credit.balance)} {credit.currency_code or ''}"),
-        ]
+        lines.append(("own credit", f"{money(credit.balance)} {credit.currency_code or ''}"))
     session.console.show(lines)
+    warn_of(session, plan.due)
     if credit is not None and plan.sums.get(credit.currency_code or "", 0) > credit.balance:
-        session.console.warn("the own credit does not cover it: it will end early")
+        session.console.warn("your own credit does not cover it: the batch will end early")
     if seen:
         session.console.warn(
             f"{len(seen)} transfers like these were sent in the last 24 hours under other keys, "
@@ -227,7 +233,8 @@ def _show(
 def _largest(rows: Iterable[Row]) -> str:
     largest = sorted(rows, key=lambda row: row.transfer.amount, reverse=True)[:_LARGEST]
     return ", ".join(
-        f"{row.transfer.amount} {row.transfer.currency} to {row.transfer.client_user_id}"
+        f"{row.transfer.amount} {row.transfer.currency} to {row.transfer.client_user_id} "
+        f"{row.username}".rstrip()
         for row in largest
     )
 
@@ -251,10 +258,8 @@ def _check_total(plan: Plan, moving: PaymentOptions) -> None:
 
 
 def _rehearsed(session: Session, output: Output, plan: Plan) -> Status:
-    for row in plan.due:
-        output.row(result_record(row.transfer, "to_pay"))
-    for row, entry in plan.settled:
-        output.row(on_record(row.transfer, entry))
+    for row in (*plan.due, *plan.settled):
+        output.row(row.record)
     output.end()
     session.console.note("a dry run: nothing was sent")
     return plan.status

@@ -1,4 +1,4 @@
-"""The clients below a line, as the library plans them, with what the journal says of the batch."""
+"""The rows of a top-up: what `plan_top_ups` decides, with the journal's record of the batch."""
 
 from __future__ import annotations
 
@@ -15,36 +15,19 @@ from clicksend_reseller.cli.payments.on_record import (
     entries_where,
     transfer_of,
 )
-from clicksend_reseller.cli.payments.topup_file import Row
+from clicksend_reseller.cli.payments.rows import Row
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.journal import SkippedTopUp, TopUp, TopUpPlan, plan_top_ups
 
-__all__ = ["Policy", "Proposal", "propose"]
+__all__ = ["Proposal", "propose"]
 
 _PREFETCH = 4
 _SIGNED = "top-up"
 
 
 @attrs.frozen(kw_only=True)
-class Policy:
-    """A line and a mark.
-
-    Attributes:
-        below: clients whose balance is less than this.
-        to: are brought to at least this.
-        batch: begins each key; a second run under the same name pays nobody twice.
-        currency: only clients whose account is in it; None for all.
-    """
-
-    below: Decimal
-    to: Decimal
-    batch: str
-    currency: str | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Proposal:
-    """What a policy comes to.
+    """What a top-up comes to.
 
     Attributes:
         rows: to be paid, or on record for this batch.
@@ -72,13 +55,23 @@ class Proposal:
                 await _revise(session, row, row.entry)
 
 
-async def propose(session: Session, policy: Policy) -> Proposal:
-    """Read all clients and the journal; nothing is sent or written."""
+async def propose(
+    session: Session, batch: str, *, below: Decimal, to: Decimal, currency: str | None
+) -> Proposal:
+    """Read all clients and the journal; nothing is sent or written.
+
+    Args:
+        session: with a journal.
+        batch: begins each key; a second run under the same name pays nobody twice.
+        below: as in `plan_top_ups`.
+        to: as in `plan_top_ups`.
+        currency: as in `plan_top_ups`.
+    """
     realm = session.client.realm
 
     def counts(entry: JournalEntry) -> bool:
         is_open = entry.state in OPEN and entry.realm in {None, realm}
-        return is_open or _is_of(policy.batch, entry)
+        return is_open or _is_of(batch, entry)
 
     on_record = await entries_where(session.on_record, counts)
     accounts: list[Account] = []
@@ -89,49 +82,39 @@ async def propose(session: Session, policy: Policy) -> Proposal:
                 accounts.append(account)
         is_complete = walk.report.complete
     plan = plan_top_ups(
-        accounts,
-        below=policy.below,
-        to=policy.to,
-        currency=policy.currency,
-        on_record=on_record.values(),
+        accounts, below=below, to=to, currency=currency, on_record=on_record.values()
     )
-    listed = [skip for skip in plan.skipped if _is_listed(policy, skip)]
-    return Proposal(
-        rows=[
-            *(_row(policy.batch, row) for row in plan.rows),
-            *(Row(transfer_of(skip.entry)) for skip in listed if skip.entry is not None),
-        ],
-        plan=plan,
-        skipped=[skip for skip in plan.skipped if skip not in listed and _is_news(policy, skip)],
-        is_complete=is_complete,
-    )
+    rows = [_row(batch, row) for row in plan.rows]
+    skipped: list[SkippedTopUp] = []
+    for skip in plan.skipped:
+        is_low = skip.account.balance < below
+        if skip.entry is not None and _is_answered(batch, skip.entry, is_low=is_low):
+            rows.append(Row(transfer=transfer_of(skip.entry), username=skip.account.username))
+        elif is_low or skip.entry is None or _is_of(batch, skip.entry):
+            skipped.append(skip)  # else it is well off, and another batch has a transfer open
+    return Proposal(rows=rows, plan=plan, skipped=skipped, is_complete=is_complete)
 
 
 def _is_of(batch: str, entry: JournalEntry) -> bool:
     return entry.key == f"{batch}/{entry.client_user_id}"
 
 
-def _is_listed(policy: Policy, skip: SkippedTopUp) -> bool:
+def _is_answered(batch: str, entry: JournalEntry, *, is_low: bool) -> bool:
     """Return True if the batch's own record is the reason, so that it stands among its rows."""
-    if skip.entry is None or not _is_of(policy.batch, skip.entry):
-        return False
-    is_low = skip.account.balance < policy.below
-    return skip.entry.state in MAY_HAVE_MOVED or (
-        skip.entry.state is TransferState.REFUTED and is_low
-    )
-
-
-def _is_news(policy: Policy, skip: SkippedTopUp) -> bool:
-    """Leave out clients that are well off and have a transfer of another batch open."""
-    is_elsewhere = skip.entry is not None and not _is_of(policy.batch, skip.entry)
-    return not is_elsewhere or skip.account.balance < policy.below
+    is_refuted = entry.state is TransferState.REFUTED and is_low
+    return _is_of(batch, entry) and (entry.state in MAY_HAVE_MOVED or is_refuted)
 
 
 def _row(batch: str, row: TopUp) -> Row:
     note = f"balance {money(row.account.balance)}"
     if row.entry is not None and not row.is_revised:
         note = "on record"
-    return Row(row.transfer(batch), note=note, replaces=row.entry if row.is_revised else None)
+    return Row(
+        transfer=row.transfer(batch),
+        username=row.account.username,
+        note=note,
+        replaces=row.entry if row.is_revised else None,
+    )
 
 
 async def _withdraw(session: Session, skip: SkippedTopUp, entry: JournalEntry) -> None:

@@ -1,4 +1,4 @@
-"""What became of each row of a file? Written down before and after it, for the next run."""
+"""The file of results: what became of each row, written before and after it for the next run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens while a list is being paid? Rows end, Ctrl-C comes, and nothing goes uncounted."""
+"""A list while it is being paid: rows end, Ctrl-C comes, and nothing is left uncounted."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import attrs
+
 from clicksend_reseller import (
     AuthenticationError,
     JournalEntry,
     PermissionDeniedError,
     ResellerError,
-    Transfer,
     TransferState,
 )
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.output.console import Steps, printable
 from clicksend_reseller.cli.output.output import Output
-from clicksend_reseller.cli.output.records import on_record, result_record, word_of
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of
-from clicksend_reseller.cli.payments.tally import Tally
+from clicksend_reseller.cli.payments.rows import Row, status_of_rows, summary
 from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.next_steps import again, command
 from clicksend_reseller.cli.session.session import GRACE, TIMEOUT, Session
-from clicksend_reseller.journal import TransferResult, TransferStatus
+from clicksend_reseller.journal import BatchReport, TransferResult, TransferStatus
 
 if TYPE_CHECKING:
-    from clicksend_reseller.cli.payments.topup_file import Row
     from clicksend_reseller.journal import Batch
 
 __all__ = ["Paying"]
@@ -46,7 +45,7 @@ class Paying:
     Args:
         session: with a journal.
         output: one row for each transfer.
-        total: rows of the list, those included that are settled.
+        total: rows of the list, those included that the journal has an answer for.
         renew_rejected: also pay rows that were refused before.
     """
 
@@ -55,40 +54,38 @@ class Paying:
     ) -> None:
         self._session = session
         self._output = output
-        self._tally = Tally(total=total)
+        self._report = BatchReport(total=total)
         self._renew_rejected = renew_rejected
-        self._elsewhere: dict[str, tuple[Transfer, str | None]] = {}
-        self._left: dict[str, Transfer] = {}
+        self._elsewhere: dict[str, Row] = {}
+        self._left: dict[str, Row] = {}
         self._refuted: list[str] = []
         self._is_cut = False
         self._is_still = True
         self._fault: Exception | None = None
         self._batch: Batch | None = None
 
-    def all(self, due: Sequence[Transfer], settled: Sequence[tuple[Row, JournalEntry]]) -> Status:
+    def all(self, due: Sequence[Row], settled: Sequence[Row]) -> Status:
         """Pay what is due, and say what became of all.
 
         Raises:
             CommandError: Ctrl-C came twice, so nobody waits for the last answers.
         """
-        for row, entry in settled:
-            if entry.state is TransferState.SENT:
-                self._elsewhere[entry.key] = (row.transfer, None)
+        for row in settled:
+            if row.entry is not None and row.entry.state is TransferState.SENT:
+                self._elsewhere[row.key] = row
             else:
-                self._record(row.transfer, entry)
+                self._write(row)
         with self._session.interrupts() as interrupts:
             if due or self._elsewhere:
                 self._send_all(due, interrupts)
             self._output.end()
-            status = self._told(interrupts)
+            status = self._end(interrupts)
         if self._is_cut:
             raise CommandError(status, at_once=True)
         return status
 
-    def _send_all(self, due: Sequence[Transfer], interrupts: Interrupts) -> None:
-        still = self._output.is_still
-        with self._session.console.counting("transfers", len(due), with_bar=still) as steps:
-            self._output.keep_clear_of(steps)
+    def _send_all(self, due: Sequence[Row], interrupts: Interrupts) -> None:
+        with self._output.counting(self._session.console, "transfers", len(due)) as steps:
             try:
                 self._session.run(self._send(due, interrupts, steps))
             except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it
@@ -96,13 +93,13 @@ class Paying:
         if self._is_cut or self._fault is not None:
             self._session.run(self._account_for_the_rest())
 
-    async def _send(self, due: Sequence[Transfer], interrupts: Interrupts, steps: Steps) -> None:
+    async def _send(self, due: Sequence[Row], interrupts: Interrupts, steps: Steps) -> None:
         from clicksend_reseller.journal import transfer_many  # noqa: PLC0415 - an HTTP library, which help does not need
 
-        self._left = {transfer.idempotency_key: transfer for transfer in due}
+        self._left = {row.key: row for row in due}
         self._batch = transfer_many(
             self._session.payer,
-            due,
+            [row.transfer for row in due],
             concurrency=self._session.concurrency,
             renew_rejected=self._renew_rejected,
         )
@@ -145,22 +142,19 @@ class Paying:
             self._ended(row)
 
     def _ended(self, result: TransferResult) -> None:
-        transfer = result.transfer
-        self._left.pop(transfer.idempotency_key, None)
+        row = self._left.pop(result.transfer.idempotency_key).ended(result)
         if _was_taken(result):
-            reason = result.error.message if result.error else None
-            self._elsewhere[transfer.idempotency_key] = (transfer, reason)
-            return
-        account = result.receipt.account if result.receipt else None
-        self._tally.add(transfer, result.status.value)
-        self._output.row(
-            result_record(
-                transfer,
-                result.status.value,
-                balance=account.balance if account else None,
-                reason=result.error.message if result.error else None,
-            )
-        )
+            self._elsewhere[row.key] = row
+        else:
+            self._write(row)
+
+    def _write(self, row: Row) -> None:
+        """Count a row and show it."""
+        if row.entry is not None and row.entry.state is TransferState.REFUTED:
+            self._refuted.append(row.key)
+        status = TransferStatus(row.status)
+        self._report.add(TransferResult(transfer=row.transfer, status=status))
+        self._output.row(row.record)
 
     # --- rows that another run of this command has taken
 
@@ -182,20 +176,13 @@ class Paying:
                     f"waiting at most {TIMEOUT + GRACE:g} s for its answers"
                 )
             await _rest(_LOOK_AGAIN)
-        for key, (transfer, reason) in self._elsewhere.items():
+        for key, row in self._elsewhere.items():
             entry = entries.get(key)
             if entry is None or entry.state is TransferState.INTENDED:
-                self._tally.add(transfer, "not_sent")
-                self._output.row(result_record(transfer, "not_sent", reason=reason))
+                self._write(attrs.evolve(row, status="not_sent", entry=None, balance=None))
             else:
-                self._record(transfer, entry)
+                self._write(row.on_record(entry))
         self._elsewhere.clear()
-
-    def _record(self, transfer: Transfer, entry: JournalEntry) -> None:
-        if entry.state is TransferState.REFUTED:
-            self._refuted.append(entry.key)
-        self._tally.add(transfer, word_of(entry.state))
-        self._output.row(on_record(transfer, entry))
 
     # --- Ctrl-C
 
@@ -218,19 +205,17 @@ class Paying:
 
     async def _account_for_the_rest(self) -> None:
         """Name the rows that may have left and whose answer nobody waits for."""
-        self._left.update({key: transfer for key, (transfer, _) in self._elsewhere.items()})
+        self._left.update(self._elsewhere)
         entries = await self._last_look()
-        for key, transfer in self._left.items():
+        for key, row in self._left.items():
             entry = entries.get(key) if entries is not None else None
             if entries is None or (entry is not None and entry.state in OPEN):
-                self._tally.add(transfer, "unknown")
                 reason = "interrupted before the answer came"
-                self._output.row(result_record(transfer, "unknown", reason=reason))
+                self._write(attrs.evolve(row, status="unknown", entry=None, reason=reason))
             elif entry is not None and entry.state is TransferState.CONFIRMED:
-                self._tally.add(transfer, "paid")
-                self._output.row(result_record(transfer, "paid", balance=entry.balance_after))
+                self._write(attrs.evolve(row.on_record(entry), status="paid"))
             elif entry is not None and entry.state in _REFUSED and not self._renew_rejected:
-                self._record(transfer, entry)
+                self._write(row.on_record(entry))
 
     async def _last_look(self) -> Mapping[str, JournalEntry] | None:
         """Read the rows that are left; None where they may still change, or nobody can tell."""
@@ -243,30 +228,32 @@ class Paying:
 
     # --- the end
 
-    def _told(self, interrupts: Interrupts) -> Status:
-        tally, console = self._tally, self._session.console
-        report = self._batch.report if self._batch else None
+    def _end(self, interrupts: Interrupts) -> Status:
+        report, console = self._report, self._session.console
+        sent = self._batch.report if self._batch else BatchReport()
         interrupted = interrupts.once.is_set()
-        if report is not None and report.stopped_because and not interrupted:
-            console.warn(f"ended early: {report.stopped_because}")
+        if sent.stopped_because and not interrupted:
+            console.warn(f"ended early: {sent.stopped_because}")
         if self._fault is not None:
             console.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
         if self._output.fault is not None:
             console.error(f"the rows could not be written: {self._output.fault.strerror}")
-        (console.warn if tally.counts["unknown"] else console.note)(str(tally))
+        words = summary(report.counts, left=report.remaining, sums=report.sums)
+        say = console.warn if report.counts["unknown"] else console.note
+        say(f"{report.total} rows: {words}" if words else "nothing to do")
         for line in self._next_steps():
             console.note(line)
         return worst(
             [
-                tally.status,
+                status_of_rows(report.counts, left=report.remaining),
                 Status.INTERRUPTED if interrupted else Status.DONE,
-                _status_of_stop(report.stopped_by if report else None),
+                _status_of_stop(sent.stopped_by),
                 Status.FAILED if self._output.fault or self._fault else Status.DONE,
             ]
         )
 
     def _next_steps(self) -> list[str]:
-        counts = self._tally.counts
+        counts = self._report.counts
         if self._session.place.in_process:
             return []
         steps: list[str] = []
@@ -278,7 +265,7 @@ class Paying:
             steps.append(f"found not applied, to be paid after: {renew}")
         if counts["rejected"] > len(self._refuted):
             steps.append(f"to pay the refused ones too: {again('--renew-rejected')}")
-        elif counts["not_sent"] or self._tally.left:
+        elif counts["not_sent"] or self._report.remaining:
             steps.append(f"to go on: {again()}")
         return steps
 
@@ -292,7 +279,7 @@ async def _next(batch: Batch) -> TransferResult | None:
 
 
 def _was_taken(result: TransferResult) -> bool:
-    """Tell whether the row was somebody else's before this run could send it."""
+    """Return True if the row was somebody else's before this run could send it."""
     if result.status is TransferStatus.ELSEWHERE:
         return True
     error = result.error

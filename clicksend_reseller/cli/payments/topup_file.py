@@ -1,4 +1,4 @@
-"""What does a CSV file want paid? Whole amounts under keys that survive an edit of the file."""
+"""The CSV file of a list: whole amounts, under keys that survive an edit of the file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import attrs
-
-from clicksend_reseller import JournalEntry, Transfer
+from clicksend_reseller import Transfer
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.whole_files import replaced
@@ -18,27 +16,12 @@ from clicksend_reseller.cli.payments.amounts import (
     number,
     spelled,
 )
+from clicksend_reseller.cli.payments.rows import Row
 
-__all__ = ["Row", "read_file", "write_plan"]
+__all__ = ["read_file", "write_plan"]
 
 NEEDED = ("client_user_id", "amount", "currency")
 OPTIONAL = ("key", "note")
-
-
-@attrs.frozen
-class Row:
-    """One transfer that is wanted.
-
-    Attributes:
-        line: of the file; 0 where there is none.
-        note: for whoever reads the plan.
-        replaces: the round on record that was never sent and gives way to these values.
-    """
-
-    transfer: Transfer
-    line: int = 0
-    note: str = ""
-    replaces: JournalEntry | None = None
 
 
 def read_file(path: Path, batch: str | None) -> list[Row]:
@@ -75,16 +58,8 @@ def write_plan(path: Path, rows: Iterable[Row]) -> None:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow([*NEEDED, *OPTIONAL])
         for row in rows:
-            wanted = row.transfer
-            lines.writerow(
-                [
-                    wanted.client_user_id,
-                    wanted.amount,
-                    wanted.currency,
-                    wanted.idempotency_key,
-                    row.note,
-                ]
-            )
+            record = row.record
+            lines.writerow([*(record[name] for name in (*NEEDED, "key")), row.note])
 
 
 class _Reader:
@@ -115,7 +90,7 @@ class _Reader:
         wanted = Transfer(
             idempotency_key=key, client_user_id=client, amount=amount, currency=fields["currency"]
         )
-        return Row(wanted, line, fields.get("note", ""))
+        return Row(transfer=wanted, line=line, note=fields.get("note", ""))
 
     def _key(self, line: int, fields: Mapping[str, str]) -> str | None:
         key = spelled(fields.get("key", ""))
@@ -131,11 +106,12 @@ class _Reader:
         if first == line:
             return key
         if is_own:
-            self._faults.add(line, "the key stands in another line already", key)
+            self._faults.add(line, "the key appears in an earlier line too", key)
         else:
             self._faults.add(
                 line,
-                "the client stands in another line already: give each a key of its own",
-                fields["client_user_id"],
+                "the client appears twice",
+                words=f"client {fields['client_user_id']} appears twice. Add a `key` column with "
+                "a different key for each row.",
             )
         return None

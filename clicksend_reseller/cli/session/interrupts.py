@@ -1,4 +1,4 @@
-"""What does Ctrl-C do while something is under way? Once: nothing new. Twice: no more waiting.
+"""Ctrl-C while something is under way. Once: nothing new. Twice: no more waiting.
 
 Afterwards only the end is left, and a late Ctrl-C must not turn its status into another.
 """

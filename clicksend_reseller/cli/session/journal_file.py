@@ -1,4 +1,4 @@
-"""Where is the journal kept? In its owner's folder, readable by nobody else, under one spelling."""
+"""The place of the journal: its owner's folder, readable by nobody else, under one spelling."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def kept_at(given: str) -> Kept:
         return in_file(_absolute(given))
     url = _parsed(given)
     if url is None:
-        return Kept(shown="a URL that makes no sense", has_secret=True)
+        return Kept(shown="a URL that cannot be read", has_secret=True)
     if url.get_backend_name() == "sqlite":
         return _sqlite(url)
     return Kept(url=url, shown=_without_secrets(url), has_secret=_has_secret(url))
@@ -109,7 +109,7 @@ def home_folder() -> Path:
         if (home := Path(pwd.getpwuid(os.getuid()).pw_dir)).is_absolute():
             return home
     raise CommandError(
-        Status.USAGE, "there is no home folder for the journal: set HOME, or say --journal FILE"
+        Status.USAGE, "there is no home folder for the journal: set HOME, or give --journal FILE"
     )
 
 
@@ -146,7 +146,7 @@ def _url_of(kept: Kept) -> URL | None:
 
 def _no_url() -> str:
     return (
-        "a URL that makes no sense: write postgresql+asyncpg://user@host/database, and %40 for "
+        "a URL that cannot be read: write postgresql+asyncpg://user@host/database, and %40 for "
         "an @ in a password"
     )
 
@@ -172,7 +172,7 @@ def _sqlite(url: URL) -> Kept:
     if database in {"", ":memory:"} or url.query.get("mode") == "memory":
         raise CommandError(
             Status.USAGE,
-            "--journal in memory is gone at the end, and the next run would pay again: "
+            "a journal in memory is gone at the end, and the next run would pay again: "
             "name a file, as in sqlite+aiosqlite:////var/lib/me/transfers.db",
         )
     if "uri" in url.query:

@@ -1,4 +1,4 @@
-"""How are at most N requests made in any minute? Without another package."""
+"""A limit of N requests in any minute, without another package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MINUTE = 60.0
 
 
 class PerMinute:
-    """A limiter for AsyncResellerClient: entering waits until there is room in the last minute.
+    """A limiter for AsyncResellerClient: entering waits until the last minute had fewer than `limit`.
 
     Args:
         limit: entries in any 60 seconds.

@@ -1,4 +1,4 @@
-"""Which command comes next? The very words, to be copied."""
+"""The command that comes next, in the very words, to be copied."""
 
 from __future__ import annotations
 

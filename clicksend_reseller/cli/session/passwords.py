@@ -1,4 +1,4 @@
-"""How does a password come in? By a prompt or on stdin: never as an argument, which `ps` shows."""
+"""The ways in for a password: a prompt or stdin, never an argument, which `ps` shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a command reach the API and the journal? One loop, opened and closed round it."""
+"""One run of a command: its loop, its clients and its journal, opened and closed round it."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Session:
         place: which API and which journal.
         console: speaks on stderr.
         under_way: transfers that were begun and have not ended.
+        made_up: the clients of a rehearsal that exist nowhere else.
     """
 
     def __init__(self, options: GlobalOptions, *, journaled: bool = False) -> None:
@@ -63,6 +64,7 @@ class Session:
         self.console: CommandConsole = CommandConsole(quiet=options.quiet, verbose=options.verbose)
         self.place: Target = find_target(options)
         self.under_way: int = 0
+        self.made_up: frozenset[int] = frozenset()
         self._limit = _checked(options.limit_per_minute)
         self._limiter = PerMinute(self._limit) if self._limit else None
         self._runner = asyncio.Runner()
@@ -97,6 +99,11 @@ class Session:
         """Run one step; Ctrl-C cancels it and raises KeyboardInterrupt."""
         return self._runner.run(step)
 
+    def ask(self, step: Coroutine[Any, Any, T]) -> T:
+        """Run a step that reads, and say meanwhile that an answer is awaited."""
+        with self.console.waiting("waiting for the answer"):
+            return self.run(step)
+
     def interrupts(self) -> Interrupts:
         """Count the signals that ask to stop, while steps run in its context."""
         return Interrupts(self._runner.get_loop())
@@ -116,7 +123,8 @@ class Session:
         Raises:
             CommandError: interrupted before it left, or before its answer came.
         """
-        with self.interrupts() as interrupts:
+        waiting = self.console.waiting(f"waiting for the answer, at most {TIMEOUT:g} s")
+        with self.interrupts() as interrupts, waiting:
             result = self.run(self.patiently(call, interrupts))
         if result is None:
             raise CommandError(
@@ -238,8 +246,7 @@ class Session:
         for user_id, currency in strangers.items():
             with contextlib.suppress(ValueError):  # a currency whose rate nobody knows
                 world.add_account(user_id=user_id, username=f"client-{user_id}", currency=currency)
-        if strangers:
-            self.console.note(f"a rehearsal: {len(strangers)} clients are made up")
+        self.made_up = frozenset(strangers)
 
     @property
     def journal(self) -> SQLJournal:

@@ -1,4 +1,4 @@
-"""Where does a command work? Which API, as whom, and in which journal."""
+"""The place of a command: which API, as whom, and in which journal."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_credit_that_runs_out_ends_it_early(live, served):
     run = live.call("top-up", "--from", written(live, ids, amount=400), "--batch", "x", *CAP)
     assert 5 == run.status
     assert 2 == len(served.ledger)
-    assert "the own credit does not cover it" in run.err
+    assert "your own credit does not cover it" in run.err
     assert "ended early" in run.err
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.options import (
     ASKED_FIRST,

@@ -40,18 +40,17 @@ def folded(line: str, console: Console, indent: int = 0) -> str:
     Args:
         line: of any length.
         console: where it is written; what is no terminal breaks no lines.
-        indent: blanks in front of what goes on in the next line.
+        indent: blanks in front of it, there already in its first line.
     """
     if not console.is_terminal:
         return line
     lines = textwrap.wrap(
         line,
-        console.width,
-        subsequent_indent=" " * indent,
+        console.width - indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(lines)
+    return f"\n{' ' * indent}".join(lines)
 
 
 class Steps(Protocol):
@@ -105,8 +104,9 @@ class CommandConsole:
         """Show names and values below each other, whatever the width."""
         width = max(len(name) for name, _ in lines)
         for name, value in lines:
-            line = folded(f"  {name:<{width}}  {printable(value)}", self.console, width + 4)
-            self.console.print(Text(line), soft_wrap=True)  # or a path could not be copied
+            text = folded(printable(value), self.console, width + 4)
+            line = Text(f"  {name:<{width}}  {text}")
+            self.console.print(line, soft_wrap=True)  # or a path could not be copied
 
     def confirm(self, question: str) -> None:
         """Ask; the default is no.

@@ -107,12 +107,13 @@ class Output:
 
         Args:
             lines: of any length.
-            indent: blanks in front of what goes on in the next line.
+            indent: blanks in front of what goes on in the next line; the first one has words there.
         """
         terminal = Console(file=self._stream)
         with self._guarded():
             for line in lines:
-                self._stream.write(f"{folded(printable(line), terminal, indent)}\n")
+                text = folded(printable(line[indent:]), terminal, indent)
+                self._stream.write(f"{line[:indent]}{text}\n")
             self._stream.flush()
 
     def one(self, record: Record) -> None:

@@ -27,6 +27,8 @@ _PROBLEMS = frozenset(
 # Longer than a column likes; the first ones go below their row first.
 _BELOW = ("reason", "reasons", "response_msg", "note", "key")
 _NAMES = ("username", "account_name", "user_email")
+# Shorter above a column than the name by which it is asked for; a currency needs no word.
+_HEADS = {"client_user_id": "client", "currency": ""}
 _SHORTEST = 12
 _GAP = 2
 
@@ -83,8 +85,8 @@ class Drawn:
         self, names: Sequence[str], beside: list[str], short: list[Row], rows: list[Row]
     ) -> None:
         widths = _widths(beside, short)
-        head = [f"{name:>{widths[name]}}" if _is_money(name) else name for name in beside]
-        self._line(beside, widths, [Text(name, style="bold") for name in head])
+        heads = [f"{n:>{widths[n]}}" if _is_money(n) else _HEADS.get(n, n) for n in beside]
+        self._line(beside, widths, [Text(head, style="bold") for head in heads])
         below = [name for name in names if name not in beside]
         for row, drawn in zip(rows, short, strict=True):
             cells = [Text(drawn[name], style=_style(name, row[name])) for name in beside]
@@ -190,7 +192,8 @@ def _short(text: str, width: int) -> str:
 
 def _widths(names: Sequence[str], rows: list[Row]) -> dict[str, int]:
     return {
-        name: max(cell_len(text) for text in (name, *(r[name] for r in rows))) for name in names
+        name: max(cell_len(text) for text in (_HEADS.get(name, name), *(r[name] for r in rows)))
+        for name in names
     }
 
 

@@ -14,7 +14,7 @@ _MINUTE = 60.0
 
 
 class PerMinute:
-    """A limiter for AsyncResellerClient: entering waits until the last minute had fewer than `limit`.
+    """A limiter for AsyncResellerClient: entering waits where the last minute is full.
 
     Args:
         limit: entries in any 60 seconds.

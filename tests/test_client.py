@@ -81,7 +81,6 @@ CALLS = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("family", ["own stack", "httpx", "httpx2"])
 async def test_each_operation_sends_exactly_its_request(name, family):
@@ -94,7 +93,6 @@ async def test_each_operation_sends_exactly_its_request(name, family):
     assert expected == (request.method, request.path, body)
 
 
-@pytest.mark.asyncio
 async def test_headers_carry_credentials_and_ask_for_plain_json():
     """Basic credentials, identity encoding, a sized body and who we are."""
     async with FaultServer() as server, make_client(server) as client:
@@ -111,7 +109,6 @@ async def test_headers_carry_credentials_and_ask_for_plain_json():
     assert headers["user-agent"].startswith(f"clicksend-reseller/{clicksend_reseller.__version__}")
 
 
-@pytest.mark.asyncio
 async def test_an_account_comes_back_typed():
     """Decimals, strings and flags for what the wire sends as strings, ints and ints."""
     async with FaultServer() as server, make_client(server) as client:
@@ -136,7 +133,6 @@ async def test_an_account_comes_back_typed():
     )
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_gives_a_receipt():
     """What was moved, and the client afterwards."""
     async with FaultServer() as server, make_client(server) as client:
@@ -148,7 +144,6 @@ async def test_a_transfer_gives_a_receipt():
     assert Decimal("170.728701") == receipt.account.balance
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 3])
 async def test_all_accounts_are_walked_in_order(prefetch):
     """237 accounts over pages of 50 come once each, in the server's order."""
@@ -161,7 +156,6 @@ async def test_all_accounts_are_walked_in_order(prefetch):
     assert 5 == requests
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("next_page_url", ["bare", "other-host", "none"])
 async def test_a_walk_never_follows_the_url_of_the_next_page(next_page_url):
     """It has been seen to name another host, or none: pages are asked for by number."""
@@ -202,7 +196,6 @@ BAD_CALLS = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", BAD_CALLS)
 async def test_bad_input_is_refused_before_anything_is_sent(name):
     """A ValueError or TypeError, and no connection was opened."""
@@ -312,7 +305,6 @@ def test_a_client_without_credentials_says_what_to_do(monkeypatch):
         AsyncResellerClient("user")
 
 
-@pytest.mark.asyncio
 async def test_the_environment_gives_what_no_argument_does(monkeypatch):
     """User name, key and base URL."""
     async with FaultServer() as server:
@@ -326,7 +318,6 @@ async def test_the_environment_gives_what_no_argument_does(monkeypatch):
     assert "/v3/account" == request.path
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_client_of_the_caller_s_stays_open(library):
     """Whoever made it closes it."""
@@ -338,7 +329,6 @@ async def test_a_client_of_the_caller_s_stays_open(library):
             await client.get_account(1)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("family", ["own stack", "httpx", "httpx2"])
 async def test_a_lost_answer_is_one_error_on_every_stack(family):
     """Sent once, unknown, whichever library raised what."""

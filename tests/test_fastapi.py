@@ -236,7 +236,6 @@ def test_no_answer_holds_a_credential(answers):
         assert secret not in text
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_in_doubt_is_202_with_its_location(sandbox, journal):
     """Who asks once more is told the same, and the ledger has it once."""
     app = make_app(
@@ -252,7 +251,6 @@ async def test_a_transfer_in_doubt_is_202_with_its_location(sandbox, journal):
     assert [5] == sandbox.transfers_to(1011)
 
 
-@pytest.mark.asyncio
 async def test_a_create_in_doubt_is_500_though_transfers_have_a_location(sandbox):
     """There is no page that could tell what became of it."""
     sandbox.fail("lost")
@@ -270,7 +268,6 @@ JOURNALED = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("state", JOURNALED)
 async def test_a_key_on_record_is_answered_by_its_state(state, sandbox, journal):
     """Nothing is sent; a JournalError is a fault of this service's."""
@@ -282,7 +279,6 @@ async def test_a_key_on_record_is_answered_by_its_state(state, sandbox, journal)
     assert () == sandbox.ledger
 
 
-@pytest.mark.asyncio
 async def test_a_key_of_another_transfer_is_a_conflict(sandbox, journal):
     """What is on record is not told: it may be somebody else's."""
     app = make_app(lambda: sandbox.client(journal=journal))
@@ -291,7 +287,6 @@ async def test_a_key_of_another_transfer_is_a_conflict(sandbox, journal):
     assert problem("key-reused", 409, UNSENT, "not_sent") == answer.json()
 
 
-@pytest.mark.asyncio
 async def test_another_transfer_under_way_is_a_conflict(sandbox):
     """One open transfer for each client, and the second has not been sent."""
     journal = MemoryJournal()
@@ -306,7 +301,6 @@ async def test_another_transfer_under_way_is_a_conflict(sandbox):
     assert [5] == sandbox.transfers_to(1011)
 
 
-@pytest.mark.asyncio
 async def test_a_journal_that_fails_is_a_fault_of_ours(sandbox, journal, caplog):
     """500, and its reason is in the log only."""
     journal.before["intend"] = raises(OSError("disk full"))
@@ -317,7 +311,6 @@ async def test_a_journal_that_fails_is_a_fault_of_ours(sandbox, journal, caplog)
     assert "disk full" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_a_key_without_a_journal_is_told_to_the_log_only(sandbox, caplog):
     """A ConfigurationError says how the service is set up, which is nobody else's business."""
     async with asking(make_app(sandbox.client)) as http:
@@ -326,7 +319,6 @@ async def test_a_key_without_a_journal_is_told_to_the_log_only(sandbox, caplog):
     assert "needs a journal" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_a_closed_client_is_a_fault_of_ours(sandbox):
     """ClientStateError: 500, not an upstream's failure."""
     client = sandbox.client()
@@ -336,7 +328,6 @@ async def test_a_closed_client_is_a_fault_of_ours(sandbox):
     assert (500, "internal-error") == (answer.status_code, answer.json()["type"].split(":")[-1])
 
 
-@pytest.mark.asyncio
 async def test_an_update_that_was_applied_is_no_502():
     """Its account cannot be read, and whoever repeats a 502 would set the password again."""
 
@@ -356,7 +347,6 @@ async def test_an_update_that_was_applied_is_no_502():
     assert (500, expected) == (answer.status_code, answer.json())
 
 
-@pytest.mark.asyncio
 async def test_a_limit_without_a_time_asks_for_a_minute(sandbox):
     """A 503 without Retry-After is repeated at once by some."""
 
@@ -373,7 +363,6 @@ async def test_a_limit_without_a_time_asks_for_a_minute(sandbox):
     assert (503, "60") == (answer.status_code, answer.headers["retry-after"])
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("asked", "answered"), [(29.0, "29"), (29.2, "30"), (0.1, "1"), (0, "0")])
 async def test_a_wait_is_never_given_shorter_than_it_is(asked, answered):
     """Whole seconds are all that the header takes, and who comes early is refused again."""
@@ -454,7 +443,6 @@ def _in_page(known):
 # --- the lifespan
 
 
-@pytest.mark.asyncio
 async def test_the_lifespan_opens_one_client_and_closes_it(sandbox):
     """Every request gets the same one."""
     made = []
@@ -470,7 +458,6 @@ async def test_the_lifespan_opens_one_client_and_closes_it(sandbox):
         await made[0].get_account(1001)
 
 
-@pytest.mark.asyncio
 async def test_the_lifespan_nests_in_one_of_the_users_own(sandbox):
     """Its state joins what else the application holds."""
 
@@ -490,7 +477,6 @@ async def test_the_lifespan_nests_in_one_of_the_users_own(sandbox):
     assert [repr(sandbox.client()), "once"] == answer.json()
 
 
-@pytest.mark.asyncio
 async def test_without_the_lifespan_the_line_to_add_is_named():
     """The first request of a new service says what is missing."""
     transport = httpx.ASGITransport(make_app(Sandbox().client))  # runs no lifespan
@@ -502,7 +488,6 @@ async def test_without_the_lifespan_the_line_to_add_is_named():
 # --- callers that leave
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("with_middleware", [False, True])
 async def test_the_fate_of_a_transfer_becomes_known_though_the_caller_hangs_up(
     with_middleware, sandbox
@@ -529,7 +514,6 @@ async def test_the_fate_of_a_transfer_becomes_known_though_the_caller_hangs_up(
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_service_that_stops_in_mid_transfer_learns_its_fate(sandbox, caplog):
     """The endpoint is cancelled by uvicorn; closing the client waits for what has left."""
     caplog.set_level(logging.WARNING, "clicksend_reseller")

@@ -58,7 +58,6 @@ def add_transfers(app):
         return await reseller.transfer_credit(user_id, amount, "AUD", idempotency_key=key)
 
 
-@pytest.mark.asyncio
 async def test_our_answers_stand_in_openapi_as_they_are_given():
     """Every status of the table, under its media type, in a description that is valid."""
     sandbox = Sandbox()
@@ -83,7 +82,6 @@ async def test_our_answers_stand_in_openapi_as_they_are_given():
     assert "rejected" == Problem.model_validate_json(missing.content).outcome
 
 
-@pytest.mark.asyncio
 async def test_an_idempotency_key_is_replayed_and_a_reused_one_is_a_conflict():
     """The same request again moves nothing and says so; another one under the key is a 409."""
     sandbox = Sandbox()
@@ -104,7 +102,6 @@ async def test_an_idempotency_key_is_replayed_and_a_reused_one_is_a_conflict():
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_mounted_application_gets_the_client():
     """Of the outermost lifespan, over real HTTP."""
     sandbox, inner = Sandbox(), FastAPI()
@@ -126,7 +123,6 @@ async def test_a_mounted_application_gets_the_client():
     assert (404, PROBLEM) == (problem.status_code, problem.headers["content-type"])
 
 
-@pytest.mark.asyncio
 async def test_a_lifespan_on_the_mounted_application_alone_is_a_clear_error(caplog):
     """Starlette does not run it, and the error says where it belongs."""
     inner, app = make_app(Sandbox()), FastAPI()
@@ -155,7 +151,6 @@ def with_socket(app):
     return app
 
 
-@pytest.mark.asyncio
 async def test_a_websocket_gets_the_client_and_a_failure_closes_it():
     """With the problem's title and outcome; silence would leave the caller waiting."""
     sandbox = Sandbox()
@@ -173,7 +168,6 @@ async def test_a_websocket_gets_the_client_and_a_failure_closes_it():
     assert [[5], [5]] == [sandbox.transfers_to(each) for each in (1001, 1011)]
 
 
-@pytest.mark.asyncio
 async def test_a_websocket_without_the_lifespan_is_a_clear_error(caplog):
     """The server's log has the line to add."""
     app = with_socket(FastAPI())

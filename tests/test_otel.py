@@ -85,7 +85,6 @@ def made_of(span):
     return (span.name, span.kind, span.status.status_code, dict(span.attributes))
 
 
-@pytest.mark.asyncio
 async def test_a_429_and_then_a_success_is_one_span(telemetry):
     """One CLIENT span for the call, with one resend; the attempts and the wait are its events."""
     sandbox = Sandbox()
@@ -126,7 +125,6 @@ class Watching(SpanProcessor):
         self.spans.append(weakref.ref(span))
 
 
-@pytest.mark.asyncio
 async def test_nothing_is_kept_of_a_call_that_has_ended(telemetry):
     """However it ended: a service makes millions."""
     watching = Watching()
@@ -146,7 +144,6 @@ async def test_nothing_is_kept_of_a_call_that_has_ended(telemetry):
     assert [None] * 3 == [span() for span in watching.spans]
 
 
-@pytest.mark.asyncio
 async def test_a_lost_answer_is_an_error_of_unknown_outcome(telemetry):
     """A transfer in doubt can be searched for, and is counted as such."""
     sandbox = Sandbox()
@@ -174,7 +171,6 @@ async def test_a_lost_answer_is_an_error_of_unknown_outcome(telemetry):
     assert [] == telemetry.points("clicksend.call.retries")
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_call_ends_its_span(telemetry):
     """With what is known at that moment: it had left, so its outcome is unknown."""
     sandbox = Sandbox()
@@ -203,7 +199,6 @@ async def test_a_cancelled_call_ends_its_span(telemetry):
     assert [({"clicksend.outcome": "unknown"}, 1)] == telemetry.points("clicksend.transfers")
 
 
-@pytest.mark.asyncio
 async def test_a_call_cancelled_in_the_queue_was_not_sent(telemetry):
     """Its span has no attempt in it."""
     sandbox = Sandbox()
@@ -224,7 +219,6 @@ async def test_a_call_cancelled_in_the_queue_was_not_sent(telemetry):
     assert () == sandbox.ledger
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_has_its_status_as_the_type_of_the_error(telemetry):
     """As the conventions for HTTP spans have it."""
     async with Sandbox().client(observer=telemetry.observer) as client:
@@ -234,7 +228,6 @@ async def test_a_refusal_has_its_status_as_the_type_of_the_error(telemetry):
     assert ("404", "rejected") == (attributes["error.type"], attributes["clicksend.outcome"])
 
 
-@pytest.mark.asyncio
 async def test_spans_stand_between_the_callers_and_the_http_librarys(telemetry):
     """What is traced below a call hangs on its span, also in the task of a write."""
     seen = []
@@ -264,7 +257,6 @@ async def test_spans_stand_between_the_callers_and_the_http_librarys(telemetry):
     assert {order.get_span_context().span_id} == parents
 
 
-@pytest.mark.asyncio
 async def test_spans_and_metrics_hold_no_ids_amounts_or_keys(telemetry):
     """More people read them than should see money."""
     async with Sandbox().client(observer=telemetry.observer) as client:

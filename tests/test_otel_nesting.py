@@ -4,7 +4,6 @@ import contextlib
 import logging
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -47,7 +46,6 @@ def tree(spans):
     ]
 
 
-@pytest.mark.asyncio
 async def test_requests_nest_below_the_call_and_the_call_below_the_endpoint():
     """One span of ours for a call with two attempts, and httpx's two below it."""
     async with FaultServer() as server:

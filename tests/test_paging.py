@@ -17,7 +17,6 @@ from support.fake_list import FakeList, account, ids_of, take
 # -- in order, and how much is asked
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 1, 3, 8, 50])
 async def test_accounts_come_in_order_and_each_page_is_asked_once(prefetch):
     """Whatever is fetched ahead, the walk gives the list as it stands."""
@@ -37,7 +36,6 @@ async def test_accounts_come_in_order_and_each_page_is_asked_once(prefetch):
     )
 
 
-@pytest.mark.asyncio
 async def test_pages_come_in_order_when_answers_do_not():
     """A later page that is answered first waits for its turn."""
     gates = {page: asyncio.Event() for page in range(4, 9)}
@@ -51,7 +49,6 @@ async def test_pages_come_in_order_when_answers_do_not():
     assert await rest == [3, 4, 5, 6, 7]
 
 
-@pytest.mark.asyncio
 async def test_without_prefetch_no_page_is_asked_before_it_is_needed():
     """The default wastes no request, wherever the caller stops."""
     server = FakeList(range(10), cap=2)
@@ -64,7 +61,6 @@ async def test_without_prefetch_no_page_is_asked_before_it_is_needed():
     assert server.most_in_flight == 1
 
 
-@pytest.mark.asyncio
 async def test_fetching_ahead_begins_with_one_page_and_doubles():
     """Who stops on the first page wastes one request, and a long walk soon runs at full width."""
     server = FakeList(range(30), cap=1)
@@ -77,7 +73,6 @@ async def test_fetching_ahead_begins_with_one_page_and_doubles():
     assert reach == [1 + 1, 2 + 2, 3 + 4, 4 + 8, 5 + 8, 6 + 8]
 
 
-@pytest.mark.asyncio
 async def test_a_hundred_pages_at_prefetch_8_take_thirteen_latencies():
     """The window opens as pages are read, so that hardly a wait is lost to its growth."""
     server, gates = FakeList(range(100), cap=1), list[asyncio.Event]()
@@ -99,7 +94,6 @@ async def test_a_hundred_pages_at_prefetch_8_take_thirteen_latencies():
     assert 13 == latencies
 
 
-@pytest.mark.asyncio
 async def test_a_held_walk_keeps_at_most_prefetch_pages():
     """However long the caller holds one account, no more is fetched than was allowed."""
     server = FakeList(range(30), cap=1)
@@ -112,7 +106,6 @@ async def test_a_held_walk_keeps_at_most_prefetch_pages():
     assert server.most_in_flight <= 4
 
 
-@pytest.mark.asyncio
 async def test_the_page_being_waited_for_and_prefetch_more_are_in_flight():
     """The waits overlap as far as the caller allows, and no further."""
     gates = {page: asyncio.Event() for page in range(5, 31)}
@@ -128,7 +121,6 @@ async def test_the_page_being_waited_for_and_prefetch_more_are_in_flight():
     assert server.most_in_flight == 5
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 2])
 async def test_a_walk_begins_where_it_is_told(prefetch):
     """With `start_page` the pages before it are neither asked for nor missed in the report."""
@@ -140,7 +132,6 @@ async def test_a_walk_begins_where_it_is_told(prefetch):
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_walk_that_begins_behind_the_end_gives_nothing():
     """There is nothing from there on, and that is complete."""
     walk = AccountIterator(FakeList(range(10), cap=3), start_page=9)
@@ -171,7 +162,6 @@ def test_wrong_numbers_are_refused_at_once(wrong, error):
 # -- servers that are not to be trusted
 
 
-@pytest.mark.asyncio
 async def test_an_empty_list_is_one_request():
     """An empty list answers total 0 and last_page 0."""
     server = FakeList([])
@@ -181,7 +171,6 @@ async def test_an_empty_list_is_one_request():
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_short_page_is_not_the_end():
     """Only `last_page` or a page without rows ends a walk."""
     rows = {1: (account(1),), 2: (account(2), account(3), account(4))}
@@ -189,7 +178,6 @@ async def test_a_short_page_is_not_the_end():
     assert await ids_of(AccountIterator(server)) == [1, 2, 3, 4]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 3])
 async def test_a_last_page_that_is_too_large_ends_at_a_page_without_rows(prefetch):
     """The rows count, and at most `prefetch` requests go past them."""
@@ -201,7 +189,6 @@ async def test_a_last_page_that_is_too_large_ends_at_a_page_without_rows(prefetc
     assert not tasks_left()
 
 
-@pytest.mark.asyncio
 async def test_a_last_page_that_is_too_small_is_reported(caplog):
     """The walk ends where the server says, and the report says that it cannot be all."""
     server = FakeList(range(6), cap=2, lies={"last_page": 2})
@@ -212,7 +199,6 @@ async def test_a_last_page_that_is_too_small_is_reported(caplog):
     assert [record.name for record in caplog.records] == ["clicksend_reseller"]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("current_page", [0, 1, 99, None])
 async def test_the_page_asked_for_counts_not_the_one_answered(current_page):
     """A wrong `current_page` neither ends a walk nor makes it endless."""
@@ -223,7 +209,6 @@ async def test_the_page_asked_for_counts_not_the_one_answered(current_page):
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_server_that_counts_nothing_is_walked_to_its_end():
     """Without a single number the rows still say when it is over; completeness is unproven."""
     lies = dict.fromkeys(["total", "per_page", "current_page", "last_page"])
@@ -233,7 +218,6 @@ async def test_a_server_that_counts_nothing_is_walked_to_its_end():
     assert not walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_total_that_is_missing_in_one_answer_is_no_change():
     """Nothing said is nothing contradicted."""
     server = FakeList(range(6), cap=2, lies=lambda page: {"total": None} if page == 2 else {})
@@ -243,7 +227,6 @@ async def test_a_total_that_is_missing_in_one_answer_is_no_change():
     assert server.pages_asked == [1, 2, 3]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 4])
 async def test_a_server_that_answers_the_same_rows_for_ever_is_left(prefetch):
     """A page that brings nothing but accounts already seen ends each of the two passes."""
@@ -256,7 +239,6 @@ async def test_a_server_that_answers_the_same_rows_for_ever_is_left(prefetch):
     assert not tasks_left()
 
 
-@pytest.mark.asyncio
 async def test_an_account_twice_in_one_page_comes_once():
     """The first of the two rows stands."""
     rows = (account(1), account(2), attrs.evolve(account(1), username="again"))
@@ -267,7 +249,6 @@ async def test_an_account_twice_in_one_page_comes_once():
 # -- a list that moves
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 3])
 async def test_an_account_created_in_front_is_found_and_none_comes_twice(prefetch, caplog):
     """New rows push old ones into the next page: no repeats, and the new one comes last."""
@@ -287,7 +268,6 @@ async def test_an_account_created_in_front_is_found_and_none_comes_twice(prefetc
     assert caplog.records[0].levelno == logging.WARNING
 
 
-@pytest.mark.asyncio
 async def test_an_account_that_slips_into_a_page_already_read_is_found():
     """A deletion pulls a row forward past the reader: only the changed total tells."""
     server = FakeList(range(6), cap=2, changes=[lambda ids: ids.remove(0)])
@@ -297,7 +277,6 @@ async def test_an_account_that_slips_into_a_page_already_read_is_found():
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_row_that_comes_twice_is_sign_enough():
     """Rows that swap places leave the total as it was."""
     server = FakeList(range(6), cap=2, changes=[lambda ids: ids.reverse()])
@@ -307,7 +286,6 @@ async def test_a_row_that_comes_twice_is_sign_enough():
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_total_that_disagrees_by_itself_is_reported_and_not_chased(caplog):
     """A second pass would meet the same rows: it is kept for rows that were seen to move."""
     server = FakeList(range(6), cap=2, lies={"total": 7})
@@ -318,7 +296,6 @@ async def test_a_total_that_disagrees_by_itself_is_reported_and_not_chased(caplo
     assert ["6 accounts met, 7 counted" in record.message for record in caplog.records] == [True]
 
 
-@pytest.mark.asyncio
 async def test_a_walk_begun_further_on_looks_for_nothing_again():
     """It was not asked for the pages before, so it cannot tell what moved there."""
     server = FakeList(range(9), cap=2, changes=[lambda ids: ids.insert(0, 99)])
@@ -328,7 +305,6 @@ async def test_a_walk_begun_further_on_looks_for_nothing_again():
     assert not walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_list_that_never_stands_still_is_read_twice_and_no_more(caplog):
     """The second pass is the last one, and the drift is logged once."""
     new = iter(range(100, 200))
@@ -428,7 +404,6 @@ def test_no_answer_makes_a_walk_repeat_itself_or_go_on_for_ever(rows, lies, star
 # -- size
 
 
-@pytest.mark.asyncio
 async def test_a_hundred_thousand_accounts_take_no_more_memory_than_their_ids():
     """Pages are let go as they are read: only the ids stay, to tell repeats by."""
     total = 100_000

@@ -27,7 +27,6 @@ def failing_at(server, page, error):
     return fetch
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 2, 8])
 async def test_an_error_keeps_what_came_before_and_names_the_page_to_go_on_from(prefetch):
     """Nothing is lost: the walk and its continuation together give the list."""
@@ -46,7 +45,6 @@ async def test_an_error_keeps_what_came_before_and_names_the_page_to_go_on_from(
     assert await ids_of(rest) == [6, 7, 8, 9]
 
 
-@pytest.mark.asyncio
 async def test_a_walk_that_failed_does_not_look_like_one_that_ended():
     """Going on with it is an error, lest half a list pass for the whole."""
     walk = AccountIterator(failing_at(FakeList(range(4), cap=2), 2, APIConnectionError("gone")))
@@ -57,7 +55,6 @@ async def test_a_walk_that_failed_does_not_look_like_one_that_ended():
             await anext(walk)
 
 
-@pytest.mark.asyncio
 async def test_the_page_in_hand_is_the_one_to_resume_at():
     """Whoever stops in the middle of a page gets the rest of it by beginning there again."""
     walk = AccountIterator(FakeList(range(6), cap=2), prefetch=1)
@@ -68,7 +65,6 @@ async def test_the_page_in_hand_is_the_one_to_resume_at():
     assert resume == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)]
 
 
-@pytest.mark.asyncio
 async def test_the_error_of_a_page_never_reached_is_nobodys_business(listening, complaints):
     """A page fetched ahead in vain neither raises nor is logged as never retrieved."""
     listening()
@@ -86,7 +82,6 @@ async def test_the_error_of_a_page_never_reached_is_nobodys_business(listening, 
 # -- one pass, one reader
 
 
-@pytest.mark.asyncio
 async def test_a_finished_walk_stays_finished():
     """It is one-pass: a second loop over it gives nothing, closed or not."""
     walk = AccountIterator(FakeList(range(3)))
@@ -97,7 +92,6 @@ async def test_a_finished_walk_stays_finished():
     assert walk.report.complete
 
 
-@pytest.mark.asyncio
 async def test_pages_come_without_what_was_seen_before():
     """The answers as they came, less the repeated rows; a page of repeats alone is left out."""
     server = FakeList(range(6), cap=2, changes=[lambda ids: ids.insert(0, 99)])
@@ -108,7 +102,6 @@ async def test_pages_come_without_what_was_seen_before():
     assert (walk.report.pages, walk.report.accounts) == (8, 7)
 
 
-@pytest.mark.asyncio
 async def test_pages_keep_their_walk_alive():
     """Who holds the pages alone still gets them all."""
     server = FakeList(range(6), cap=1)
@@ -118,7 +111,6 @@ async def test_pages_keep_their_walk_alive():
     assert server.cancelled == []
 
 
-@pytest.mark.asyncio
 async def test_a_walk_gives_accounts_or_pages():
     """Both from one walk would each lack what the other took."""
     by_account = AccountIterator(FakeList(range(3)))
@@ -132,7 +124,6 @@ async def test_a_walk_gives_accounts_or_pages():
     assert [each.user_id for each in await anext(pages)] == [0, 1, 2]
 
 
-@pytest.mark.asyncio
 async def test_two_tasks_cannot_wait_for_one_walk():
     """The second is told; the first goes on unharmed."""
     gates = {2: asyncio.Event()}
@@ -149,7 +140,6 @@ async def test_two_tasks_cannot_wait_for_one_walk():
 # -- leaving
 
 
-@pytest.mark.asyncio
 async def test_leaving_through_async_with_leaves_no_task():
     """When the block is over its fetches are over, not merely told to end."""
     server = FakeList(range(9), cap=1, gates={page: asyncio.Event() for page in (4, 5, 6, 7)})
@@ -163,7 +153,6 @@ async def test_leaving_through_async_with_leaves_no_task():
     assert sorted(server.cancelled) == [4, 5, 6, 7]
 
 
-@pytest.mark.asyncio
 async def test_closing_ends_the_walk_in_the_middle_of_a_page():
     """What was in hand is not given any more, and not counted."""
     walk = AccountIterator(FakeList(range(6), cap=3))
@@ -175,7 +164,6 @@ async def test_closing_ends_the_walk_in_the_middle_of_a_page():
     assert (walk.report.accounts, walk.report.next_page, walk.report.complete) == (1, 1, False)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 3])
 async def test_closing_from_another_task_is_no_cancellation_of_the_reader(prefetch):
     """The reader was not cancelled, so it sees an error and no CancelledError."""
@@ -190,7 +178,6 @@ async def test_closing_from_another_task_is_no_cancellation_of_the_reader(prefet
     assert not tasks_left()
 
 
-@pytest.mark.asyncio
 async def test_closing_while_the_walk_turns_back_leaves_no_task():
     """The end of the first pass waits for a fetch that is slow to end; nothing follows it."""
     cancelled, slow, gates = asyncio.Event(), asyncio.Event(), {3: asyncio.Event()}
@@ -217,7 +204,6 @@ async def test_closing_while_the_walk_turns_back_leaves_no_task():
     assert not tasks_left()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("prefetch", [0, 3])
 async def test_cancelling_the_reader_passes_through_and_cancels_the_fetches(prefetch):
     """CancelledError comes out as it went in, and no request goes on behind it."""
@@ -236,7 +222,6 @@ async def test_cancelling_the_reader_passes_through_and_cancels_the_fetches(pref
         await anext(walk)
 
 
-@pytest.mark.asyncio
 async def test_a_fetch_that_is_cancelled_by_itself_is_an_error():
     """No CancelledError reaches a reader whom nobody cancelled."""
     walk = AccountIterator(failing_at(FakeList(range(4), cap=2), 2, asyncio.CancelledError()))
@@ -245,7 +230,6 @@ async def test_a_fetch_that_is_cancelled_by_itself_is_an_error():
         await anext(walk)
 
 
-@pytest.mark.asyncio
 async def test_dropping_a_walk_cancels_its_fetches(listening, complaints):
     """A plain `break` leaves no task: none of them keeps the iterator alive."""
     listening()
@@ -263,7 +247,6 @@ async def test_dropping_a_walk_cancels_its_fetches(listening, complaints):
     assert complaints == []
 
 
-@pytest.mark.asyncio
 async def test_an_error_in_the_body_of_the_loop_drops_the_walk_as_well():
     """The exception that is on its way holds no fetch."""
     server = FakeList(range(9), cap=1, gates={2: asyncio.Event()})
@@ -274,7 +257,6 @@ async def test_an_error_in_the_body_of_the_loop_drops_the_walk_as_well():
     assert not tasks_left()
 
 
-@pytest.mark.asyncio
 async def test_the_garbage_collector_may_drop_a_walk_in_any_thread():
     """The fetches are cancelled in their own loop, awake or asleep."""
     server = FakeList(range(9), cap=1, gates={2: asyncio.Event()})

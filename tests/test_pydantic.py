@@ -328,7 +328,6 @@ ENDPOINTS: dict[str, tuple[str, str, Any]] = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", ENDPOINTS)
 async def test_an_endpoint_of_each_kind_answers(name):
     """200 by real HTTP, with Decimals as strings and no key or password of anybody."""
@@ -342,7 +341,6 @@ async def test_an_endpoint_of_each_kind_answers(name):
         assert isinstance(answer.json()["balance"], str)
 
 
-@pytest.mark.asyncio
 async def test_what_an_endpoint_answers_is_to_dict():
     """Nothing is lost on the way: page, account and receipt, each by the annotation."""
     sandbox = Sandbox()
@@ -356,7 +354,6 @@ async def test_what_an_endpoint_answers_is_to_dict():
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_the_schemas_stand_in_openapi():
     """Under the models' own names; no key of a client anywhere, and a password only to write."""
     async with asking(Sandbox()) as http:
@@ -371,7 +368,6 @@ async def test_the_schemas_stand_in_openapi():
     assert {"$ref": "#/components/schemas/Account"} == shown
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", BAD_FIELDS)
 async def test_a_bad_body_is_a_422_that_names_the_field_and_shows_no_secret(name):
     """Whatever the fault, over real HTTP; nothing is sent to the API."""
@@ -394,7 +390,6 @@ async def test_a_bad_body_is_a_422_that_names_the_field_and_shows_no_secret(name
     assert () == tuple(sandbox.requests)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", BAD_TRANSFERS)
 async def test_a_bad_transfer_is_a_422(name):
     """And no credit moves."""

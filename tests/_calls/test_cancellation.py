@@ -46,7 +46,6 @@ async def until_arrived(server: FaultServer, number: int = 1) -> None:
 # --- cancellation
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_transfer_that_had_left_goes_on(caplog):
     """The caller is freed at once, the note says what is known, and the log says what became."""
     async with FaultServer() as server, make_client(server, timeout=1.0) as client:
@@ -68,7 +67,6 @@ async def test_a_cancelled_transfer_that_had_left_goes_on(caplog):
         assert TRANSFER == server.applied
 
 
-@pytest.mark.asyncio
 async def test_the_fate_of_a_cancelled_transfer_becomes_known(caplog):
     """The answer that nobody waits for is read all the same."""
     async with FaultServer() as server, make_client(server) as client:
@@ -83,7 +81,6 @@ async def test_the_fate_of_a_cancelled_transfer_becomes_known(caplog):
     assert "whose caller had gone, ended: applied" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_cancelled_in_the_queue_was_not_sent():
     """The note says so, and it is true."""
     async with FaultServer() as server:
@@ -104,7 +101,6 @@ async def test_a_transfer_cancelled_in_the_queue_was_not_sent():
         assert {} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_read_has_nothing_to_note():
     """It changes nothing, and its connection is closed."""
     async with FaultServer.striking("stall") as server, make_client(server) as client:
@@ -117,7 +113,6 @@ async def test_a_cancelled_read_has_nothing_to_note():
         await server.quiet()
 
 
-@pytest.mark.asyncio
 async def test_time_outs_of_the_caller_s_own_work():
     """asyncio.timeout, wait_for and a task group see the cancellation they expect."""
     async with FaultServer.striking("stall_applied") as server:
@@ -143,7 +138,6 @@ async def test_time_outs_of_the_caller_s_own_work():
         assert {("transfer", 1, n): 1 for n in (1, 2, 3)} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_a_fastapi_client_that_hangs_up_cuts_no_transfer(caplog):
     """The framework cancels the handler; the transfer ends, once, and its fate is logged."""
     async with FaultServer() as server, make_client(server, timeout=0.5) as client:
@@ -189,7 +183,6 @@ async def serving(app: fastapi.FastAPI) -> AsyncIterator[str]:
 # --- closing
 
 
-@pytest.mark.asyncio
 async def test_closing_waits_for_a_transfer_that_has_left():
     """Its caller gets the receipt."""
     async with FaultServer() as server, make_client(server) as client:
@@ -200,7 +193,6 @@ async def test_closing_waits_for_a_transfer_that_has_left():
         assert 1 == (await task).client_user_id
 
 
-@pytest.mark.asyncio
 async def test_closing_stops_a_transfer_that_has_not_left():
     """Its caller hears that the client was closed and nothing was sent, not a cancellation."""
     async with FaultServer() as server:
@@ -219,7 +211,6 @@ async def test_closing_stops_a_transfer_that_has_not_left():
         assert {} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_closing_does_not_wait_for_a_transfer_that_is_still_connecting():
     """Nothing of it can have left, so its whole time is not waited for."""
     async with FaultServer.striking("tls_stall") as server:
@@ -236,7 +227,6 @@ async def test_closing_does_not_wait_for_a_transfer_that_is_still_connecting():
         assert {} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog):
     """A transfer beyond its time is cut; its caller hears unknown, the log has an error."""
     monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.95)
@@ -251,7 +241,6 @@ async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog
     assert re.search(r"transfer_credit of 5 AUD .* was cut off by aclose\(\)", caplog.text)
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, caplog):
     """Its caller had gone, then its time was over: the log is all there is."""
     monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.95)
@@ -266,7 +255,6 @@ async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, capl
     assert "whose caller had gone, ended: cut off, outcome unknown" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_a_read_that_waits_for_its_turn_stops_at_closing():
     """It is told so, and never sent."""
     async with FaultServer.striking("stall") as server:
@@ -283,7 +271,6 @@ async def test_a_read_that_waits_for_its_turn_stops_at_closing():
         assert 1 == len(server.requests)
 
 
-@pytest.mark.asyncio
 async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
     """It does not hold the exit up for its back-off."""
     async with FaultServer.striking("status_503") as server:
@@ -298,7 +285,6 @@ async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
                 await task
 
 
-@pytest.mark.asyncio
 async def test_closing_twice_and_at_once_is_fine():
     """And using it afterwards is an error that sends nothing."""
     async with FaultServer() as server:
@@ -313,7 +299,6 @@ async def test_closing_twice_and_at_once_is_fine():
         assert 1 == len(server.requests)
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_closing_goes_on_for_the_others():
     """Whoever else waits for it gets a closed client, and the transfer its receipt."""
     async with FaultServer() as server:
@@ -330,7 +315,6 @@ async def test_a_cancelled_closing_goes_on_for_the_others():
         assert 0 == server.open_connections
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
 async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation(make):
     """Nobody cancelled the caller, and nobody closed the client."""
@@ -346,7 +330,6 @@ async def test_an_attempt_that_is_cancelled_from_within_is_no_cancellation(make)
         assert 0 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_a_read_that_its_transport_cancels_is_unknown():
     """It may have left; nobody cancelled its caller."""
 
@@ -361,7 +344,6 @@ async def test_a_read_that_its_transport_cancels_is_unknown():
     assert (Outcome.UNKNOWN, 1) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("make", [transfer, lambda client: client.get_account(1)])
 async def test_a_limiter_that_is_cancelled_on_leaving_does_not_hide_what_came(make):
     """The answer is there, and nobody cancelled the call."""
@@ -370,7 +352,6 @@ async def test_a_limiter_that_is_cancelled_on_leaving_does_not_hide_what_came(ma
         assert await make(client)
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_read_stays_cancelled():
     """What the caller asked for is not turned into an error."""
     async with FaultServer.striking("stall") as server, make_client(server, timeout=1.0) as client:
@@ -381,7 +362,6 @@ async def test_a_cancelled_read_stays_cancelled():
             await task
 
 
-@pytest.mark.asyncio
 async def test_what_waits_in_a_pause_stops_at_closing():
     """It does not hold the exit up for a server's minute."""
     async with FaultServer() as server:
@@ -397,7 +377,6 @@ async def test_what_waits_in_a_pause_stops_at_closing():
         assert 0 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_a_client_that_was_never_used_closes():
     """There is nothing to wait for."""
     await AsyncResellerClient("user", "key").aclose()

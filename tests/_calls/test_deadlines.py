@@ -48,7 +48,6 @@ def test_every_method_that_reaches_the_network_takes_a_deadline():
         assert (None, inspect.Parameter.KEYWORD_ONLY) == (deadline.default, deadline.kind)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_call_s_deadline_wins_over_the_client_s(name):
     """Against a server that never answers, the call ends in its own time."""
@@ -62,7 +61,6 @@ async def test_a_call_s_deadline_wins_over_the_client_s(name):
     assert Outcome.UNKNOWN is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_a_call_s_deadline_can_be_longer_than_the_client_s():
     """Either way the caller decides."""
     async with FaultServer() as server, make_client(server, deadline=0.000_001) as client:
@@ -71,7 +69,6 @@ async def test_a_call_s_deadline_can_be_longer_than_the_client_s():
         assert 1 == (await client.get_account(1, deadline=30)).user_id
 
 
-@pytest.mark.asyncio
 async def test_each_page_of_a_walk_has_the_deadline_for_itself():
     """Pages that take their time are no fault as long as each keeps to it."""
     asked = []
@@ -87,7 +84,6 @@ async def test_each_page_of_a_walk_has_the_deadline_for_itself():
     assert asked
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("journaled", [False, True])
 async def test_a_transfer_to_a_silent_server_ends_in_doubt_and_in_time(journaled):
     """The error that says what is known, within a second; what has left goes on."""
@@ -107,7 +103,6 @@ async def test_a_transfer_to_a_silent_server_ends_in_doubt_and_in_time(journaled
     )
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_deadline_that_makes_no_sense_is_refused_before_anything_is_sent(name, value):

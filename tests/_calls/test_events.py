@@ -47,7 +47,6 @@ def event(kind, operation, *, attempt=0, status=None, outcome=None):
     )
 
 
-@pytest.mark.asyncio
 async def test_a_read_that_succeeds():
     """A read applies nothing, so its success has no outcome."""
     observer = Observer()
@@ -60,7 +59,6 @@ async def test_a_read_that_succeeds():
     ] == observer.story
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("with_journal", [False, True])
 async def test_a_transfer_that_succeeds(with_journal):
     """Its outcome is APPLIED; a journal's steps are no events."""
@@ -76,7 +74,6 @@ async def test_a_transfer_that_succeeds(with_journal):
     ] == observer.story
 
 
-@pytest.mark.asyncio
 async def test_a_429_and_then_a_success():
     """The wait is an event of its own, and its seconds are those of the wait."""
     observer, sandbox = Observer(), Sandbox()
@@ -95,7 +92,6 @@ async def test_a_429_and_then_a_success():
     assert seconds[1] + seconds[2] + seconds[3] <= seconds[4] + 0.001
 
 
-@pytest.mark.asyncio
 async def test_an_answer_lost_on_a_transfer():
     """There is no status, and the outcome is UNKNOWN for the attempt and for the call."""
     observer, sandbox = Observer(), Sandbox()
@@ -110,7 +106,6 @@ async def test_an_answer_lost_on_a_transfer():
     ] == observer.story
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_of_a_read():
     """An error that is not repeated ends attempt and call with the same word."""
     observer = Observer()
@@ -124,7 +119,6 @@ async def test_a_refusal_of_a_read():
     ] == observer.story
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", ["get_account", "transfer_credit"])
 async def test_a_call_cancelled_after_it_had_left(operation):
     """The call is finished for its caller; no attempt is told of that has not ended."""
@@ -150,7 +144,6 @@ async def _call(client, operation):
     return await client.transfer_credit(1001, 5, "AUD")
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_raises():
     """No attempt began, and nothing was sent."""
     observer = Observer()
@@ -171,7 +164,6 @@ async def test_a_limiter_that_raises():
     ] == observer.story
 
 
-@pytest.mark.asyncio
 async def test_a_key_that_is_on_record():
     """The journal answers: no attempt begins, and the credit has been moved."""
     journal, sandbox = MemoryJournal(), Sandbox()
@@ -186,7 +178,6 @@ async def test_a_key_that_is_on_record():
     ] == observer.story
 
 
-@pytest.mark.asyncio
 async def test_events_of_one_call_share_an_id_that_no_other_has():
     """Calls at once can be told apart, and calls of two clients too."""
     observer, sandbox = Observer(), Sandbox()
@@ -197,7 +188,6 @@ async def test_events_of_one_call_share_an_id_that_no_other_has():
     assert {3} == {ids.count(each) for each in ids}
 
 
-@pytest.mark.asyncio
 async def test_times_are_those_of_the_attempt_and_of_the_call():
     """An attempt's time is its own, a finished call's is all of it."""
     observer, sandbox = Observer(), Sandbox()
@@ -209,7 +199,6 @@ async def test_times_are_those_of_the_attempt_and_of_the_call():
     assert 0.005 <= attempt <= finished < 1.0
 
 
-@pytest.mark.asyncio
 async def test_events_hold_no_ids_amounts_or_bodies():
     """They go into logs and metrics that more people read than should see money."""
     observer, sandbox = Observer(), Sandbox()
@@ -222,7 +211,6 @@ async def test_events_hold_no_ids_amounts_or_bodies():
         assert hidden not in text
 
 
-@pytest.mark.asyncio
 async def test_an_observer_that_raises_is_logged_and_never_felt(caplog):
     """A metrics library that is broken must not break a transfer."""
 
@@ -244,7 +232,6 @@ async def test_an_observer_that_raises_is_logged_and_never_felt(caplog):
     assert [ZeroDivisionError] * 3 == causes
 
 
-@pytest.mark.asyncio
 async def test_a_call_to_a_closed_client_is_no_call():
     """It never began, so there is nothing to observe."""
     observer = Observer()
@@ -255,7 +242,6 @@ async def test_a_call_to_a_closed_client_is_no_call():
     assert [] == observer.events
 
 
-@pytest.mark.asyncio
 async def test_an_attempt_that_never_began_is_no_event():
     """A pause beyond the deadline ends the call before there is an attempt."""
     observer, sandbox = Observer(), Sandbox()

@@ -51,7 +51,6 @@ async def until_arrived(server: FaultServer, number: int = 1) -> None:
 # --- time
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "fault", ["stall_applied", "drip_body", "drip_head", "endless_102_applied"]
 )
@@ -66,7 +65,6 @@ async def test_an_attempt_ends_in_its_time_whatever_drips(fault):
     assert 1 == caught.value.attempts
 
 
-@pytest.mark.asyncio
 async def test_the_deadline_frees_the_caller_of_a_write_that_has_left():
     """Its outcome is unknown, and it goes on to the end of its own time."""
     async with FaultServer.striking("stall_applied") as server:
@@ -80,7 +78,6 @@ async def test_the_deadline_frees_the_caller_of_a_write_that_has_left():
         assert TRANSFER == server.applied
 
 
-@pytest.mark.asyncio
 async def test_a_deadline_that_passes_in_the_queue_means_unsent():
     """Nothing was asked for, so nothing can have been applied."""
     async with FaultServer() as server:
@@ -97,7 +94,6 @@ async def test_a_deadline_that_passes_in_the_queue_means_unsent():
     assert (Outcome.NOT_SENT, 0) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 async def test_a_deadline_that_passes_in_a_read_leaves_its_answer_unknown():
     """It changes nothing either way."""
     striking = FaultServer.striking("stall")
@@ -107,7 +103,6 @@ async def test_a_deadline_that_passes_in_a_read_leaves_its_answer_unknown():
     assert (Outcome.UNKNOWN, 1) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_s_time_out_is_not_the_deadline_s():
     """What it raises passes through, with the word that nothing was sent."""
 
@@ -124,7 +119,6 @@ async def test_a_limiter_s_time_out_is_not_the_deadline_s():
         assert 0 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_hangs_on_leaving_does_not_hide_what_came(monkeypatch):
     """At the deadline the caller has the receipt, since the API's word is there."""
     monkeypatch.setattr(attempt, "SETTLE_SECONDS", -0.35)
@@ -136,7 +130,6 @@ async def test_a_limiter_that_hangs_on_leaving_does_not_hide_what_came(monkeypat
         assert TRANSFER == server.applied
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt_stays(
     monkeypatch, caplog
 ):
@@ -162,7 +155,6 @@ async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt
     assert "whose caller had gone, ended: applied" in caplog.text
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("hangs", [True, False])
 async def test_closing_from_a_limiter_does_not_wait_for_itself(hangs):
     """The client closes as soon as the call has ended."""
@@ -185,7 +177,6 @@ async def test_closing_from_a_limiter_does_not_wait_for_itself(hangs):
             await client.get_account(1)
 
 
-@pytest.mark.asyncio
 async def test_one_error_that_a_limiter_raises_again_and_again_has_one_note():
     """It may keep one object for all calls that it refuses."""
     refusal = LookupError("no permit")
@@ -218,7 +209,6 @@ def test_a_call_takes_two_minutes_at_most_where_nobody_says_otherwise():
 # --- doubt sticks
 
 
-@pytest.mark.asyncio
 async def test_a_later_refusal_does_not_take_doubt_back():
     """The first update may have been applied, whatever the second is told."""
     async with FaultServer() as server, make_client(server) as client:
@@ -231,7 +221,6 @@ async def test_a_later_refusal_does_not_take_doubt_back():
     assert isinstance(caught.value.__cause__, BadRequestError)
 
 
-@pytest.mark.asyncio
 async def test_a_later_unsent_attempt_does_not_take_doubt_back():
     """The server goes down between the attempts."""
     async with FaultServer() as server:
@@ -248,7 +237,6 @@ async def test_a_later_unsent_attempt_does_not_take_doubt_back():
         assert Outcome.NOT_SENT is cause.outcome
 
 
-@pytest.mark.asyncio
 async def test_what_once_left_is_never_called_unsent():
     """A 429 is the server's word; a refused port after it does not make it a proof."""
     policy = RetryPolicy(base_delay=0.2, max_delay=0.2)
@@ -262,7 +250,6 @@ async def test_what_once_left_is_never_called_unsent():
     assert Outcome.REJECTED is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_fails_after_a_refusal_does_not_hide_it():
     """Something had left, so "nothing was sent" would not be the whole truth."""
 
@@ -288,7 +275,6 @@ async def test_a_limiter_that_fails_after_a_refusal_does_not_hide_it():
     assert ("finished", Outcome.REJECTED) == (events[-1].kind, events[-1].outcome)
 
 
-@pytest.mark.asyncio
 async def test_a_later_success_ends_doubt():
     """Twice means the same as once, so the second answer is the answer."""
     async with FaultServer() as server, make_client(server) as client:
@@ -297,7 +283,6 @@ async def test_a_later_success_ends_doubt():
         assert {("update", 7): 2} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_an_update_that_is_applied_but_unreadable_says_applied():
     """The change was made: that is no doubt."""
     async with FaultServer.striking("success_no_balance") as server, make_client(server) as client:
@@ -307,7 +292,6 @@ async def test_an_update_that_is_applied_but_unreadable_says_applied():
     assert Outcome.APPLIED is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_an_update_that_is_applied_but_unreadable_ends_the_doubt_before_it():
     """The second answer is the API's word, though the first was lost."""
     async with FaultServer() as server, make_client(server) as client:
@@ -319,7 +303,6 @@ async def test_an_update_that_is_applied_but_unreadable_ends_the_doubt_before_it
     assert (Outcome.APPLIED, 2) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 async def test_a_result_outranks_the_doubt_before_it_when_the_call_is_cut():
     """The update was applied, and the note for a cancelled caller says so."""
     second, may_go = asyncio.Event(), asyncio.Event()
@@ -351,7 +334,6 @@ async def test_a_result_outranks_the_doubt_before_it_when_the_call_is_cut():
 # --- what is learnt
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_is_raised_as_it_is():
     """The class tells why, the outcome that nothing was made, the cause nothing."""
     async with FaultServer.striking("already_exists_400") as server, make_client(server) as client:
@@ -366,7 +348,6 @@ async def test_a_refusal_is_raised_as_it_is():
     )
 
 
-@pytest.mark.asyncio
 async def test_rate_limits_are_remembered():
     """The snapshot is of the last answer that had rate headers."""
     async with FaultServer() as server:
@@ -383,7 +364,6 @@ async def test_rate_limits_are_remembered():
     assert RateLimit(limit=20, remaining=0, resets_in=60.0, received_at=limit.received_at) == limit
 
 
-@pytest.mark.asyncio
 async def test_each_retry_is_logged_with_reason_and_wait(caplog):
     """One line for each, and the password of the call in none."""
     caplog.set_level(logging.INFO, "clicksend_reseller")

@@ -57,7 +57,6 @@ class ShortSighted(MemoryJournal):
         raise AssertionError
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "hook",
     [raises(OSError("disk full")), _hangs, _cancels_itself, None],
@@ -106,7 +105,6 @@ def test_a_journal_that_hangs_in_settling_holds_the_caller_for_half_a_minute(san
     assert 30 == pytest.approx(seconds, abs=0.1)
 
 
-@pytest.mark.asyncio
 async def test_the_receipt_is_given_though_its_round_was_settled_by_another(sandbox, caplog):
     """Somebody has resolved it meanwhile; both words are worth an error in the log."""
     journal = MemoryJournal()
@@ -124,7 +122,6 @@ async def test_the_receipt_is_given_though_its_round_was_settled_by_another(sand
     assert [("clicksend_reseller", logging.ERROR, text)] == caplog.record_tuples
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("kind", "error", "state"),
     [("limit", RateLimitError, "rejected"), ("lost", TransferOutcomeUnknownError, "unknown")],
@@ -144,7 +141,6 @@ async def test_a_failure_is_raised_whatever_settling_does(sandbox, kind, error, 
 # -- a journal that fails before
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("key", ["k1", None])
 async def test_a_transfer_that_cannot_be_recorded_is_not_sent(sandbox, when, key, caplog):
@@ -165,7 +161,6 @@ async def test_a_transfer_that_cannot_be_recorded_is_not_sent(sandbox, when, key
     assert [] == caplog.records
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("step", ["intend", "claim"])
 async def test_a_step_that_cancels_itself_is_a_journal_that_failed(sandbox, step):
     """Nobody has cancelled the caller, so no CancelledError reaches it."""
@@ -180,7 +175,6 @@ async def test_a_step_that_cancels_itself_is_a_journal_that_failed(sandbox, step
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 async def test_a_journal_whose_steps_cannot_be_called_is_a_journal_that_failed(sandbox):
     """Such a one is not told from another when the client is made."""
     journal: Any = SimpleNamespace(intend=5, claim=5, settle=5)
@@ -193,7 +187,6 @@ async def test_a_journal_whose_steps_cannot_be_called_is_a_journal_that_failed(s
 # -- cancellation
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["k1", None])
 @pytest.mark.parametrize("step", ["intend", "claim"])
 async def test_a_cancelled_step_before_the_money_runs_whole(
@@ -230,7 +223,6 @@ async def test_a_cancelled_step_before_the_money_runs_whole(
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["k1", None])
 async def test_a_cancelled_transfer_that_had_left_is_settled_with_its_fate(
     sandbox, key, complaints, listening, caplog
@@ -260,7 +252,6 @@ async def test_a_cancelled_transfer_that_had_left_is_settled_with_its_fate(
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_settling_runs_whole(sandbox, complaints, listening):
     """The money has moved, and the row must say so."""
     listening()
@@ -281,7 +272,6 @@ async def test_a_cancelled_settling_runs_whole(sandbox, complaints, listening):
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_a_deadline_in_the_claim_sends_nothing(sandbox, complaints, listening):
     """The caller is freed, the claim ends, and the round ends as not sent."""
     listening()
@@ -302,7 +292,6 @@ async def test_a_deadline_in_the_claim_sends_nothing(sandbox, complaints, listen
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_no_key_is_sent_twice_whatever_is_cancelled(complaints, listening):
     """600 transfers under seeded cancellations and faults, each tried until it is settled.
 
@@ -351,7 +340,6 @@ async def test_no_key_is_sent_twice_whatever_is_cancelled(complaints, listening)
 # -- the journal, and time, cancellation and closing
 
 
-@pytest.mark.asyncio
 async def test_the_journal_s_own_error_is_the_cause(sandbox):
     """Whoever repairs the journal needs to see it, from a claim as from any other step."""
     journal = MemoryJournal()
@@ -362,7 +350,6 @@ async def test_the_journal_s_own_error_is_the_cause(sandbox):
     assert "OSError('disk full')" == repr(raised.value.__cause__)
 
 
-@pytest.mark.asyncio
 async def test_a_cancellation_while_settling_says_that_it_was_applied(sandbox, caplog):
     """The answer has come: there is no doubt about the money, only about the journal."""
     journal, gate = MemoryJournal(), asyncio.Event()
@@ -383,7 +370,6 @@ async def test_a_cancellation_while_settling_says_that_it_was_applied(sandbox, c
     ] == caplog.messages
 
 
-@pytest.mark.asyncio
 async def test_a_deadline_while_settling_gives_the_receipt(sandbox):
     """A journal that is slow after the money moved must not hide that it moved."""
     journal, gate = MemoryJournal(), asyncio.Event()
@@ -398,7 +384,6 @@ async def test_a_deadline_while_settling_gives_the_receipt(sandbox):
     assert CONFIRMED is journal.only.state
 
 
-@pytest.mark.asyncio
 async def test_closing_at_once_does_not_cut_a_withdrawal():
     """`async with` closes right behind a cancellation, and the key must still be withdrawn."""
 
@@ -420,7 +405,6 @@ async def test_closing_at_once_does_not_cut_a_withdrawal():
     assert REFUTED is journal.only.state
 
 
-@pytest.mark.asyncio
 async def test_a_withdrawal_does_not_outlast_the_deadline(sandbox):
     """The caller is free when its time is over; the journal goes on writing."""
     sandbox.fail("refuse", times=None)
@@ -437,7 +421,6 @@ async def test_a_withdrawal_does_not_outlast_the_deadline(sandbox):
     assert REFUTED is journal.only.state
 
 
-@pytest.mark.asyncio
 async def test_a_cancellation_while_withdrawing_says_what_is_known(sandbox):
     """Its note is the same as that of any call that sent nothing."""
     sandbox.fail("refuse", times=None)
@@ -460,7 +443,6 @@ async def test_a_cancellation_while_withdrawing_says_what_is_known(sandbox):
     assert REFUTED is journal.only.state
 
 
-@pytest.mark.asyncio
 async def test_an_answer_to_a_body_that_was_never_taken_confirms_nothing():
     """The claim runs when the body is taken: a transport that skips it has sent nothing."""
 
@@ -477,7 +459,6 @@ async def test_an_answer_to_a_body_that_was_never_taken_confirms_nothing():
     assert INTENDED is journal.only.state
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("won", [None, -1, 1, "yes"])
 async def test_a_claim_that_is_no_bool_lets_nothing_leave(sandbox, won):
     """A rowcount of -1 would be true."""
@@ -492,7 +473,6 @@ async def test_a_claim_that_is_no_bool_lets_nothing_leave(sandbox, won):
     assert [] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_transport_that_swallows_the_claim_s_error_does_not_hide_it():
     """It may answer what it likes: the journal said no, and that is what the caller hears."""
 
@@ -510,7 +490,6 @@ async def test_a_transport_that_swallows_the_claim_s_error_does_not_hide_it():
             await pay(client)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("given", [None, "another key"])
 async def test_an_entry_of_another_key_is_not_believed(sandbox, given):
     """A receipt for it would be a receipt for nothing."""

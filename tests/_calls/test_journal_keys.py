@@ -22,7 +22,6 @@ from support.memory_journal import MemoryJournal, raises
 # -- minted keys
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_without_a_key_is_recorded_under_a_minted_one(sandbox):
     """The receipt names it."""
     journal = MemoryJournal()
@@ -35,7 +34,6 @@ async def test_a_transfer_without_a_key_is_recorded_under_a_minted_one(sandbox):
     assert [5, 5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_minted_key_is_named_in_the_error(sandbox):
     """It is the only way to find the row."""
     sandbox.fail("lost")
@@ -47,7 +45,6 @@ async def test_a_minted_key_is_named_in_the_error(sandbox):
     assert f"under the key {journal.only.key!r}" in str(raised.value)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("key", "state"), [(None, REFUTED), ("k1", INTENDED)])
 async def test_an_end_that_sent_nothing_withdraws_a_minted_key_only(sandbox, key, state):
     """An outbox would pay what the caller pays again; under its own key the caller comes back."""
@@ -62,7 +59,6 @@ async def test_an_end_that_sent_nothing_withdraws_a_minted_key_only(sandbox, key
     assert "claim" not in journal.steps
 
 
-@pytest.mark.asyncio
 async def test_a_withdrawal_that_fails_does_not_hide_why_nothing_was_sent(sandbox, caplog):
     """The row stays intended, and nobody but the caller would send it."""
     sandbox.fail("refuse", times=None)
@@ -86,7 +82,6 @@ def test_a_timeout_above_two_minutes_is_refused_beside_a_journal(sandbox, timeou
     sandbox.client(journal=MemoryJournal(), timeout=120.0)
 
 
-@pytest.mark.asyncio
 async def test_a_key_without_a_journal_is_refused_and_nothing_is_sent(sandbox):
     """The API knows no such key: whoever gives one would believe in a promise nobody makes."""
     async with sandbox.client() as client:
@@ -95,7 +90,6 @@ async def test_a_key_without_a_journal_is_refused_and_nothing_is_sent(sandbox):
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("key", "error", "said"),
     [
@@ -116,7 +110,6 @@ async def test_a_key_that_no_journal_could_keep_is_refused(sandbox, key, error, 
     assert ((), []) == (sandbox.requests, journal.steps)
 
 
-@pytest.mark.asyncio
 async def test_a_key_may_be_as_long_as_a_column_and_in_any_script(sandbox):
     """Invoice numbers are the caller's."""
     journal = MemoryJournal()
@@ -126,7 +119,6 @@ async def test_a_key_may_be_as_long_as_a_column_and_in_any_script(sandbox):
     assert ["k" * 255, "счёт 7"] == list(journal.rounds)
 
 
-@pytest.mark.asyncio
 async def test_the_client_never_closes_the_journal(sandbox):
     """It belongs to whoever made it, and others may use it."""
 

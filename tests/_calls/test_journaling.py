@@ -39,7 +39,6 @@ from support.memory_journal import MemoryJournal, raises
 # -- what the newest round means
 
 
-@pytest.mark.asyncio
 async def test_a_new_key_is_recorded_claimed_sent_and_settled(sandbox):
     """The receipt names the key, and the row has what the answer said."""
     journal = MemoryJournal()
@@ -60,7 +59,6 @@ async def test_a_new_key_is_recorded_claimed_sent_and_settled(sandbox):
     )
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("realm", [None, REALM])
 async def test_an_intended_round_goes_on(sandbox, realm):
     """Rows put in without a client have no realm yet; the claim sets it."""
@@ -71,7 +69,6 @@ async def test_an_intended_round_goes_on(sandbox, realm):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_renewed_key_is_claimed_and_settled_in_its_new_round(sandbox):
     """The refused round stays as it was."""
     old = entry(REJECTED, status_code=429)
@@ -83,7 +80,6 @@ async def test_a_renewed_key_is_claimed_and_settled_in_its_new_round(sandbox):
     assert {"k1": [REJECTED, CONFIRMED]} == journal.states
 
 
-@pytest.mark.asyncio
 async def test_a_confirmed_round_gives_its_receipt_and_sends_nothing(sandbox):
     """`replayed` says that it was made before."""
     journal = on_record(entry(CONFIRMED))
@@ -92,7 +88,6 @@ async def test_a_confirmed_round_gives_its_receipt_and_sends_nothing(sandbox):
     assert ((), ["intend"]) == (sandbox.requests, journal.steps)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("state", [SENT, UNKNOWN])
 async def test_a_round_that_may_have_been_applied_is_not_sent_again(sandbox, state):
     """Nobody but a person takes that doubt away."""
@@ -117,7 +112,6 @@ async def test_a_round_that_may_have_been_applied_is_not_sent_again(sandbox, sta
     assert ((), ["intend"]) == (sandbox.requests, journal.steps)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("status", "code", "error"),
     [
@@ -149,7 +143,6 @@ async def test_a_recorded_refusal_is_raised_again_with_its_class(sandbox, status
     assert ["intend"] == journal.steps
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("refused", "said"),
     [
@@ -172,7 +165,6 @@ async def test_a_round_that_ended_without_an_answer_is_a_journal_error(sandbox, 
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 async def test_a_state_that_is_not_known_is_not_sent(sandbox):
     """A newer journal may have more words than this client; none of them means "go on"."""
     journal = on_record(entry("expired"))
@@ -182,7 +174,6 @@ async def test_a_state_that_is_not_known_is_not_sent(sandbox):
     assert ((), ["intend"]) == (sandbox.requests, journal.steps)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("state", list(TransferState))
 @pytest.mark.parametrize(
     ("other", "said"),
@@ -206,7 +197,6 @@ async def test_a_key_on_record_for_something_else_is_refused(sandbox, state, oth
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("state", [SENT, UNKNOWN])
 async def test_another_open_transfer_to_the_client_stands_in_the_way(sandbox, state):
     """It is named, nothing is sent, and the key can be used when the other is settled."""
@@ -225,7 +215,6 @@ async def test_another_open_transfer_to_the_client_stands_in_the_way(sandbox, st
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_whoever_loses_the_claim_sends_nothing(sandbox, caplog):
     """The compare-and-set decides, and the winner's round is left alone."""
     journal = MemoryJournal()
@@ -247,7 +236,6 @@ async def test_whoever_loses_the_claim_sends_nothing(sandbox, caplog):
     assert [] == caplog.records
 
 
-@pytest.mark.asyncio
 async def test_one_key_in_many_hands_is_sent_once(sandbox):
     """20 calls of two clients at once: one pays, the others are told."""
     journal = MemoryJournal()
@@ -266,7 +254,6 @@ async def test_one_key_in_many_hands_is_sent_once(sandbox):
 # -- the claim runs where the bytes would leave
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["k1", None])
 async def test_a_claim_that_fails_sends_nothing(sandbox, key, caplog):
     """The key stays free for another try; a minted one leaves no work behind."""
@@ -286,7 +273,6 @@ async def test_a_claim_that_fails_sends_nothing(sandbox, key, caplog):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["k1", None])
 async def test_a_claim_in_doubt_sends_nothing_and_is_taken_back(sandbox, key):
     """It is on record though it was called failed: a row that stays `sent` needs a person."""
@@ -305,7 +291,6 @@ async def test_a_claim_in_doubt_sends_nothing_and_is_taken_back(sandbox, key):
             assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_claim_in_doubt_that_cannot_be_taken_back_stays_sent(sandbox, caplog):
     """The row is for a person to judge; nobody sends it again."""
     journal = MemoryJournal()
@@ -320,7 +305,6 @@ async def test_a_claim_in_doubt_that_cannot_be_taken_back_stays_sent(sandbox, ca
     assert [not_recorded("k1", "rejected")] == caplog.record_tuples
 
 
-@pytest.mark.asyncio
 async def test_a_connection_that_was_refused_has_claimed_nothing(sandbox):
     """Nothing asked for the body, so the call is repeated and the claim comes then."""
     sandbox.fail("refuse", times=2)
@@ -331,7 +315,6 @@ async def test_a_connection_that_was_refused_has_claimed_nothing(sandbox):
     assert ([5], CONFIRMED) == (sandbox.transfers_to(1001), journal.only.state)
 
 
-@pytest.mark.asyncio
 async def test_an_attempt_whose_time_ends_in_the_claim_is_settled_as_not_sent(sandbox):
     """The claim runs whole, then nothing leaves, and the call is not repeated."""
     journal = MemoryJournal()
@@ -344,7 +327,6 @@ async def test_an_attempt_whose_time_ends_in_the_claim_is_settled_as_not_sent(sa
     assert entry(REJECTED, attempt=journal.only.attempt, response_msg="not sent") == journal.only
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("which", [0, 1], ids=["clock that counts sleep", "wall clock"])
 async def test_a_machine_that_slept_after_the_claim_sends_nothing(sandbox, monkeypatch, which):
     """A person may have judged and renewed the row meanwhile, and somebody else has paid."""
@@ -368,7 +350,6 @@ async def test_a_machine_that_slept_after_the_claim_sends_nothing(sandbox, monke
     assert (REJECTED, "not sent") == (journal.only.state, journal.only.response_msg)
 
 
-@pytest.mark.asyncio
 async def test_a_claimed_round_is_not_repeated_though_nothing_left(sandbox):
     """It is final; the same failure before the claim would have been repeated."""
     journal = MemoryJournal()
@@ -384,7 +365,6 @@ async def test_a_claimed_round_is_not_repeated_though_nothing_left(sandbox):
 # -- what a round is settled with
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_is_settled_and_is_final_for_its_round(sandbox):
     """What the API said is on record; renewing it pays."""
     sandbox.fail("error", status=400, response_code="INSUFFICIENT_CREDIT")
@@ -407,7 +387,6 @@ async def test_a_refusal_is_settled_and_is_final_for_its_round(sandbox):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_429_is_final_for_its_round_whatever_the_policy_says(sandbox):
     """The caller renews."""
     sandbox.fail("limit", retry_after=0)
@@ -424,7 +403,6 @@ async def test_a_429_is_final_for_its_round_whatever_the_policy_says(sandbox):
     )
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("kind", "status", "code"),
     [
@@ -452,7 +430,6 @@ async def test_doubt_is_settled_as_unknown_with_what_is_known(sandbox, kind, sta
     assert 1 == len(sandbox.requests)
 
 
-@pytest.mark.asyncio
 async def test_a_write_cut_by_aclose_is_settled_as_unknown(sandbox, monkeypatch, caplog):
     """Its time was up and it had left."""
     monkeypatch.setattr("clicksend_reseller._calls.attempt.SETTLE_SECONDS", -0.995)

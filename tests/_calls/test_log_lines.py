@@ -50,7 +50,6 @@ def named(record):
     return tuple(getattr(record, f"clicksend_{name}") for name in NAMES)
 
 
-@pytest.mark.asyncio
 async def test_each_attempt_has_a_line_also_where_all_goes_well(caplog):
     """Operation, attempt, status, outcome and time, in the text and as fields."""
     sandbox = Sandbox()
@@ -76,7 +75,6 @@ async def test_each_attempt_has_a_line_also_where_all_goes_well(caplog):
     assert 0 < line.clicksend_seconds < 5
 
 
-@pytest.mark.asyncio
 async def test_an_attempt_that_is_cut_has_a_line_too(caplog):
     """By the deadline or by a cancellation: the read, and the transfer that goes on."""
     sandbox = Sandbox()
@@ -95,7 +93,6 @@ async def test_an_attempt_that_is_cut_has_a_line_too(caplog):
     ] == attempts(caplog)
 
 
-@pytest.mark.asyncio
 async def test_what_was_cancelled_before_it_began_has_no_attempt(caplog):
     """No line for what was never tried."""
     sandbox = Sandbox()
@@ -111,7 +108,6 @@ async def test_what_was_cancelled_before_it_began_has_no_attempt(caplog):
     assert [("get_account", 1, None, "unknown")] == attempts(caplog)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("journaled", [False, True])
 async def test_the_fates_of_200_cancelled_transfers_are_told_apart_by_the_log_alone(
     journaled, caplog
@@ -147,7 +143,6 @@ async def test_the_fates_of_200_cancelled_transfers_are_told_apart_by_the_log_al
     assert set(words) == {record.getMessage().split("(")[0] + "(" for record in fates}
 
 
-@pytest.mark.asyncio
 async def test_two_transfers_of_the_same_values_are_told_apart_by_their_calls(caplog):
     """Without a journal there is no key: one was applied, and of the other nobody knows."""
     sandbox = Sandbox()
@@ -161,7 +156,6 @@ async def test_two_transfers_of_the_same_values_are_told_apart_by_their_calls(ca
     assert 2 == len({record.getMessage().split("):")[0] for record in lines})
 
 
-@pytest.mark.asyncio
 async def test_a_journal_that_fails_afterwards_names_the_transfer(caplog):
     """The one line that says that money moved and is not on record."""
     journal = MemoryJournal()
@@ -177,7 +171,6 @@ async def test_a_journal_that_fails_afterwards_names_the_transfer(caplog):
     assert ("transfer_credit", 1001, 5, "AUD", "k1") == named(record)
 
 
-@pytest.mark.asyncio
 async def test_no_line_holds_a_body_an_address_or_a_secret(caplog):
     """Also at DEBUG, and also in the fields."""
     sandbox = Sandbox(username="user-of-ours", api_key="key-of-ours-1")

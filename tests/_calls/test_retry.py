@@ -309,7 +309,6 @@ def lost():
     return APIConnectionError("lost", outcome=UNKNOWN)
 
 
-@pytest.mark.asyncio
 async def test_it_goes_on_until_one_attempt_succeeds():
     """The first error counts as the first attempt, which is not made again."""
     story = Story(lost(), lost(), "the answer")
@@ -317,7 +316,6 @@ async def test_it_goes_on_until_one_attempt_succeeds():
     assert (3, [0.0, 0.0], 18) == (story.tried, story.slept, story.left)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("retries", [0, 1, 3])
 async def test_attempts_are_counted_exactly(retries):
     """So many retries are so many attempts and one, and the last error comes out."""
@@ -330,7 +328,6 @@ async def test_attempts_are_counted_exactly(retries):
     assert 20 - retries == story.left
 
 
-@pytest.mark.asyncio
 async def test_tenacity_never_shows():
     """The very error is raised: not wrapped, not caused by, not in the context of another."""
     errors = [lost(), NotFoundError("gone", status_code=404)]
@@ -341,7 +338,6 @@ async def test_tenacity_never_shows():
     assert "RetryError" not in "".join(traceback.format_exception(raised.value))
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError(), RuntimeError("full"), TimeoutError("full")], ids=repr
 )
@@ -354,7 +350,6 @@ async def test_foreign_exceptions_pass_at_once(error):
     assert 2 == story.tried
 
 
-@pytest.mark.asyncio
 async def test_an_error_that_may_not_be_repeated_costs_nothing():
     """There is no wait, no word of one, and no price."""
     story = Story(NotFoundError("gone", status_code=404))
@@ -363,7 +358,6 @@ async def test_an_error_that_may_not_be_repeated_costs_nothing():
     assert (1, [], [], 20) == (story.tried, story.told, story.slept, story.left)
 
 
-@pytest.mark.asyncio
 async def test_each_wait_is_told_with_its_reason_and_its_seconds():
     """Before it begins, and the wait is the one that was told."""
     limited = RateLimitError("-", status_code=429, retry_after=3.0)
@@ -376,7 +370,6 @@ async def test_each_wait_is_told_with_its_reason_and_its_seconds():
     assert 0.0 <= story.slept[1] <= 1.0
 
 
-@pytest.mark.asyncio
 async def test_a_wait_as_long_as_allowed_is_waited():
     """The bound belongs to what is allowed."""
     limited = RateLimitError("-", status_code=429, retry_after=60.0)
@@ -385,7 +378,6 @@ async def test_a_wait_as_long_as_allowed_is_waited():
     assert 60.0 <= story.slept[0] <= 66.0
 
 
-@pytest.mark.asyncio
 async def test_a_server_that_asks_for_too_long_is_not_waited_for():
     """The error says how long was asked, and the caller can do something else meanwhile."""
     limited = RateLimitError("-", status_code=429, retry_after=60.5)
@@ -396,7 +388,6 @@ async def test_a_server_that_asks_for_too_long_is_not_waited_for():
     assert ([], [], 20) == (story.told, story.slept, story.left)
 
 
-@pytest.mark.asyncio
 async def test_a_wait_beyond_the_deadline_is_not_begun():
     """The last error is worth more than a time-out later."""
     story = Story(RateLimitError("-", status_code=429, retry_after=10.0), seconds_left=9.9)
@@ -405,7 +396,6 @@ async def test_a_wait_beyond_the_deadline_is_not_begun():
     assert ([], [], 1) == (story.told, story.slept, story.tried)
 
 
-@pytest.mark.asyncio
 async def test_waiting_for_a_429_is_not_paid_for():
     """The server itself said when to come back, so the budget stays as it was."""
     limited = RateLimitError("slow down", status_code=429, retry_after=0.0)
@@ -414,7 +404,6 @@ async def test_waiting_for_a_429_is_not_paid_for():
     assert 20 == story.left
 
 
-@pytest.mark.asyncio
 async def test_who_was_not_asked_to_wait_may_have_a_short_limit():
     """A limit for what servers ask says nothing of errors that ask for nothing."""
     story = Story(lost(), "the answer")
@@ -422,7 +411,6 @@ async def test_who_was_not_asked_to_wait_may_have_a_short_limit():
     assert "the answer" == await story.run(policy)
 
 
-@pytest.mark.asyncio
 async def test_the_budget_is_asked_last():
     """A stop for another reason spends nothing: asking the budget spends it."""
     asked_too_much = ServerError("-", status_code=503, outcome=UNKNOWN, retry_after=61.0)
@@ -437,7 +425,6 @@ async def test_the_budget_is_asked_last():
         assert (1, 20) == (story.tried, story.left)
 
 
-@pytest.mark.asyncio
 async def test_an_empty_budget_raises_the_last_error_at_once():
     """Nothing is waited for that would not be followed by an attempt."""
     story = Story(error := lost())
@@ -451,7 +438,6 @@ async def test_an_empty_budget_raises_the_last_error_at_once():
 # -- through a client
 
 
-@pytest.mark.asyncio
 async def test_a_call_that_succeeds_does_not_enter_tenacity(monkeypatch):
     """It costs 17 to 25 µs, which only a failure has to pay."""
     monkeypatch.setattr(tenacity, "AsyncRetrying", None)
@@ -461,7 +447,6 @@ async def test_a_call_that_succeeds_does_not_enter_tenacity(monkeypatch):
     assert 1 == len(sandbox.requests)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("retries", [0, 1, 3])
 async def test_three_retries_are_four_requests(retries):
     """The error's `attempts` says the same as the server's log."""
@@ -474,7 +459,6 @@ async def test_three_retries_are_four_requests(retries):
     assert "RetryError" not in "".join(traceback.format_exception(raised.value))
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("policy", "with_journal", "sent"),
     [(AT_ONCE, False, 1), (RESENDS, False, 2), (AT_ONCE, True, 1), (RESENDS, True, 1)],
@@ -498,7 +482,6 @@ async def test_a_transfer_after_a_429_is_the_caller_s_choice_and_the_journal_s(
     assert [Decimal(5)] * (sent - 1) == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_server_that_is_down_is_not_stormed():
     """100 tasks cost 120 requests, not 400."""
     sandbox = Sandbox()
@@ -510,7 +493,6 @@ async def test_a_server_that_is_down_is_not_stormed():
     assert 120 == len(sandbox.requests)
 
 
-@pytest.mark.asyncio
 async def test_a_retry_that_waits_stops_at_aclose():
     """The client does not outlive its closing by a server's minute."""
     sandbox = Sandbox()
@@ -527,7 +509,6 @@ async def test_a_retry_that_waits_stops_at_aclose():
     assert (1, 1) == (raised.value.attempts, len(sandbox.requests))
 
 
-@pytest.mark.asyncio
 async def test_each_retry_has_a_line_in_the_log(caplog):
     """It names the operation, the attempt, the wait and the reason."""
     caplog.set_level(logging.INFO)
@@ -549,7 +530,6 @@ async def test_each_retry_has_a_line_in_the_log(caplog):
     assert expected == ours
 
 
-@pytest.mark.asyncio
 async def test_a_server_s_wait_beyond_the_policy_or_the_deadline_ends_the_call():
     """At once, with the server's own error, and one request made."""
     impatient: list[ClientOptions] = [
@@ -566,7 +546,6 @@ async def test_a_server_s_wait_beyond_the_policy_or_the_deadline_ends_the_call()
         assert (1, 1) == (raised.value.attempts, len(sandbox.requests))
 
 
-@pytest.mark.asyncio
 async def test_a_call_that_succeeds_after_retries_pays_back_too():
     """Any success shows that the server can: 24 of them are left, where 20 were paid for."""
     sandbox = Sandbox()

@@ -37,7 +37,6 @@ class Step:
 # -- shielded
 
 
-@pytest.mark.asyncio
 async def test_a_step_gives_its_result_or_its_very_error():
     """Whoever is not cancelled sees no difference to awaiting the step."""
     error = ValueError("no")
@@ -47,7 +46,6 @@ async def test_a_step_gives_its_result_or_its_very_error():
     assert raised.value is error
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("error", [None, ValueError("no")])
 async def test_a_cancelled_caller_waits_for_the_step_and_is_cancelled_then(
     error, complaints, listening
@@ -71,7 +69,6 @@ async def test_a_cancelled_caller_waits_for_the_step_and_is_cancelled_then(
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_a_step_that_cancels_itself_does_not_cancel_its_caller():
     """A CancelledError in a task that nobody cancelled would end it without a word."""
     with pytest.raises(StepCutError, match="it was cancelled from within"):
@@ -81,7 +78,6 @@ async def test_a_step_that_cancels_itself_does_not_cancel_its_caller():
     assert 0 == caller.cancelling()
 
 
-@pytest.mark.asyncio
 async def test_a_step_that_cancels_itself_beside_its_caller_is_a_cancellation():
     """The caller's own cancellation comes first."""
     step = Step(asyncio.CancelledError("the step's"))
@@ -96,7 +92,6 @@ async def test_a_step_that_cancels_itself_beside_its_caller_is_a_cancellation():
 # -- shielded, with a limit
 
 
-@pytest.mark.asyncio
 async def test_a_step_in_time_gives_its_result_or_its_very_error():
     """The limit is felt only by a step that is too slow."""
     error = ValueError("no")
@@ -106,7 +101,6 @@ async def test_a_step_in_time_gives_its_result_or_its_very_error():
     assert raised.value is error
 
 
-@pytest.mark.asyncio
 async def test_a_step_out_of_time_is_cancelled():
     """Its caller goes on, and no task is left."""
     step = Step()
@@ -117,7 +111,6 @@ async def test_a_step_out_of_time_is_cancelled():
     assert set() == tasks_left()
 
 
-@pytest.mark.asyncio
 async def test_a_step_that_resists_its_end_holds_nobody(complaints, listening):
     """A step that swallows its cancellation is left behind, and its late error looked at."""
     listening()
@@ -138,7 +131,6 @@ async def test_a_step_that_resists_its_end_holds_nobody(complaints, listening):
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_caller_waits_no_longer_than_the_limit(complaints, listening):
     """It is cancelled then, and so is the step."""
     listening()
@@ -158,7 +150,6 @@ async def test_a_cancelled_caller_waits_no_longer_than_the_limit(complaints, lis
 # -- BackgroundTasks
 
 
-@pytest.mark.asyncio
 async def test_tasks_apart_are_known_by_their_owner_until_they_end():
     """Each owner's tasks can be found while they run; `ended` hears of each end once."""
     told = []
@@ -179,7 +170,6 @@ async def test_tasks_apart_are_known_by_their_owner_until_they_end():
     assert [(one, "ann"), (two, "bob")] == told
 
 
-@pytest.mark.asyncio
 async def test_owners_that_are_equal_are_still_two():
     """A call is itself and no other, whatever its values."""
     apart: BackgroundTasks[list[int]] = BackgroundTasks(lambda task, owner: None)
@@ -189,7 +179,6 @@ async def test_owners_that_are_equal_are_still_two():
     await apart.wait(5)
 
 
-@pytest.mark.asyncio
 async def test_nobody_complains_about_tasks_apart_that_failed_or_were_cut(complaints, listening):
     """Their callers may have gone, so their ends are looked at here."""
     listening()
@@ -205,7 +194,6 @@ async def test_nobody_complains_about_tasks_apart_that_failed_or_were_cut(compla
     await nobody_complains(complaints)
 
 
-@pytest.mark.asyncio
 async def test_waiting_has_an_end_and_nothing_to_wait_for_is_none():
     """It waits so many seconds at most, and not at all where there is nobody."""
     apart: BackgroundTasks[str] = BackgroundTasks(lambda task, owner: None)

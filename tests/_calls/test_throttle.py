@@ -102,7 +102,6 @@ async def all_end(*tasks):
 # -- places
 
 
-@pytest.mark.asyncio
 async def test_an_open_gate_costs_no_turn_of_the_loop():
     """Nearly every call finds nothing to wait for, and then nothing is waited for."""
     turn = Throttle(max_concurrency=1, max_pause=60.0).turn("get_account", deadline=NEVER_LATE)
@@ -110,7 +109,6 @@ async def test_an_open_gate_costs_no_turn_of_the_loop():
         turn.__aenter__().send(None)
 
 
-@pytest.mark.asyncio
 async def test_no_more_calls_are_in_than_there_are_places():
     """Calls beyond that come in as others leave, in the order in which they came."""
     gate = Gate(places=2)
@@ -124,7 +122,6 @@ async def test_no_more_calls_are_in_than_there_are_places():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("error", [None, ValueError("no"), asyncio.CancelledError()])
 async def test_a_place_comes_back_however_the_exchange_ends(error):
     """Also under a pause, where more is to be given back than a place."""
@@ -149,7 +146,6 @@ async def test_a_place_comes_back_however_the_exchange_ends(error):
 # -- the shared pause
 
 
-@pytest.mark.asyncio
 async def test_a_pause_holds_all_calls():
     """Limits are shared by all tasks of a client, so all of them wait."""
     gate = Gate()
@@ -166,7 +162,6 @@ async def test_a_pause_holds_all_calls():
     assert ["a", "b"] == gate.names
 
 
-@pytest.mark.asyncio
 async def test_after_a_pause_one_goes_first_and_the_others_follow_spread():
     """One call finds out whether the API takes calls again; a crowd would find out together."""
     gate = Gate()
@@ -185,7 +180,6 @@ async def test_after_a_pause_one_goes_first_and_the_others_follow_spread():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 async def test_the_first_call_after_a_pause_goes_first_though_it_never_waited():
     """Whoever got the 429 waits elsewhere and comes back when the pause is over."""
     gate = Gate()
@@ -204,7 +198,6 @@ async def test_the_first_call_after_a_pause_goes_first_though_it_never_waited():
     await asyncio.gather(*calls, late)
 
 
-@pytest.mark.asyncio
 async def test_a_first_call_that_meets_another_429_makes_all_wait_again():
     """And after that pause again one goes first."""
     gate = Gate()
@@ -224,7 +217,6 @@ async def test_a_first_call_that_meets_another_429_makes_all_wait_again():
     await asyncio.gather(*others)
 
 
-@pytest.mark.asyncio
 async def test_a_pause_that_begins_while_calls_follow_spread_holds_them_too():
     """Nobody slips through between two pauses, not even into the limiter."""
     limiter = Limiter()
@@ -243,7 +235,6 @@ async def test_a_pause_that_begins_while_calls_follow_spread_holds_them_too():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_first_call_that_never_went_leaves_it_to_another_to_go_first():
     """Nothing is known yet, so the others must not all go."""
     limiter = Limiter(on_enter=asyncio.Event().wait)
@@ -261,7 +252,6 @@ async def test_a_first_call_that_never_went_leaves_it_to_another_to_go_first():
     await all_end(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_first_call_that_failed_holds_nobody_up():
     """A server in trouble would otherwise see the calls one by one, each after a time-out."""
     gate = Gate()
@@ -275,7 +265,6 @@ async def test_a_first_call_that_failed_holds_nobody_up():
     await all_end(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_pause_is_capped_whatever_a_server_asks():
     """A server must not be able to stop a client for a day."""
     gate = Gate(max_pause=60.0)
@@ -288,7 +277,6 @@ async def test_a_pause_is_capped_whatever_a_server_asks():
     assert [("a", 60.0)] == gate.entered
 
 
-@pytest.mark.asyncio
 async def test_a_shorter_pause_does_not_end_a_longer_one():
     """Each 429 is believed until the time that it named."""
     gate = Gate()
@@ -301,7 +289,6 @@ async def test_a_shorter_pause_does_not_end_a_longer_one():
     assert [("a", 30.0)] == gate.entered
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("shared", [True, False])
 async def test_a_pause_longer_than_the_deadline_raises_at_once(shared):
     """There is no use in waiting for what comes too late, not even for a place."""
@@ -327,7 +314,6 @@ async def test_a_pause_longer_than_the_deadline_raises_at_once(shared):
     assert ["busy"] == gate.names
 
 
-@pytest.mark.asyncio
 async def test_a_pause_that_grows_beyond_the_deadline_raises_then():
     """The deadline is asked again each time there is more to wait; its last moment counts."""
     gate = Gate(places=1)
@@ -346,7 +332,6 @@ async def test_a_pause_that_grows_beyond_the_deadline_raises_then():
     assert ["b"] == gate.names
 
 
-@pytest.mark.asyncio
 async def test_the_clock_is_the_loop_s_own():
     """Deadlines are the loop's time, so pauses are too, whatever clock a loop has."""
     loop = asyncio.get_running_loop()
@@ -360,7 +345,6 @@ async def test_the_clock_is_the_loop_s_own():
 # -- the hold of one operation
 
 
-@pytest.mark.asyncio
 async def test_a_hold_stops_one_operation_until_its_reset():
     """Limits look to be per endpoint: the others go on, though they have one place for all."""
     gate = Gate(places=1)
@@ -378,7 +362,6 @@ async def test_a_hold_stops_one_operation_until_its_reset():
     await asyncio.gather(*held, free)
 
 
-@pytest.mark.asyncio
 async def test_a_hold_that_has_ended_costs_the_other_operations_nothing():
     """Going first after a pause is for the shared pause alone."""
     gate = Gate()
@@ -392,7 +375,6 @@ async def test_a_hold_that_has_ended_costs_the_other_operations_nothing():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_hold_that_begins_in_the_queue_gives_the_place_to_another():
     """Whoever waited for a place when the hold began does not go on, and does not keep it."""
     gate = Gate(places=1)
@@ -410,7 +392,6 @@ async def test_a_hold_that_begins_in_the_queue_gives_the_place_to_another():
     await asyncio.gather(busy, *calls)
 
 
-@pytest.mark.asyncio
 async def test_the_newest_word_on_a_hold_counts():
     """A later answer knows the window better than an earlier one."""
     gate = Gate()
@@ -426,7 +407,6 @@ async def test_the_newest_word_on_a_hold_counts():
 # -- the limiter
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_is_entered_once_and_held_through_the_exchange():
     """It counts attempts, so it is left when the attempt is over and not before."""
     limiter = Limiter()
@@ -439,7 +419,6 @@ async def test_a_limiter_is_entered_once_and_held_through_the_exchange():
     assert (1, 0) == (limiter.entered, limiter.inside)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_is_not_entered_before_there_is_a_place_and_no_pause():
     """What it counts would run out while nothing is sent."""
     limiter = Limiter()
@@ -457,7 +436,6 @@ async def test_a_limiter_is_not_entered_before_there_is_a_place_and_no_pause():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_pause_that_begins_in_the_limiter_holds_the_call_there():
     """It waits with the limiter in hand, which is not entered a second time."""
     ready = asyncio.Event()
@@ -475,7 +453,6 @@ async def test_a_pause_that_begins_in_the_limiter_holds_the_call_there():
     assert ([("a", 30.0)], 1, 0) == (gate.entered, limiter.entered, limiter.inside)
 
 
-@pytest.mark.asyncio
 async def test_whoever_goes_first_is_not_held_up_by_itself_after_the_limiter():
     """A second pause may begin while it waits there; it still goes first."""
     ready = asyncio.Event()
@@ -492,7 +469,6 @@ async def test_whoever_goes_first_is_not_held_up_by_itself_after_the_limiter():
     await asyncio.gather(*calls)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_fails_on_leaving_is_logged_and_hides_nothing(caplog):
     """The exchange has ended, and its result counts: a receipt or the exchange's own error."""
     gate = Gate(places=1, limiter=Limiter(on_exit=raising(RuntimeError("cannot leave"))))
@@ -518,7 +494,6 @@ async def test_a_limiter_that_fails_on_leaving_is_logged_and_hides_nothing(caplo
 # -- cancellation
 
 
-@pytest.mark.asyncio
 async def test_no_place_is_lost_whatever_is_cancelled():
     """400 seeded stories of pauses, holds, slow limiters and cancellations; then all places work.
 

@@ -25,7 +25,6 @@ AT_ONCE = RetryPolicy(base_delay=0.0)
 # -- through a client
 
 
-@pytest.mark.asyncio
 async def test_after_a_429_a_call_that_could_not_wait_is_not_sent():
     """The pause is known to all operations, and a deadline before its end is no use."""
     sandbox = Sandbox()
@@ -44,7 +43,6 @@ async def test_after_a_429_a_call_that_could_not_wait_is_not_sent():
     assert ["get_account"] == [request.operation for request in sandbox.requests]
 
 
-@pytest.mark.asyncio
 async def test_a_429_that_names_no_time_holds_the_others_too():
     """For as long as a first retry would wait: the limit is shared by all calls."""
     sent = []
@@ -80,7 +78,6 @@ def test_the_policy_s_longest_wait_caps_the_pause_of_all():
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_remaining_of_0_holds_the_same_operation_only():
     """Its next call would be refused; the other operations have limits of their own."""
     sent = []
@@ -99,7 +96,6 @@ async def test_a_remaining_of_0_holds_the_same_operation_only():
     assert ["/v3/reseller/accounts/1001", "/v3/account"] == sent
 
 
-@pytest.mark.asyncio
 async def test_an_answer_with_calls_remaining_holds_nobody():
     """A limit that is not used up is only remembered."""
     sent = []
@@ -115,7 +111,6 @@ async def test_an_answer_with_calls_remaining_holds_nobody():
     assert 2 == len(sent)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_is_entered_once_for_each_attempt():
     """A call that is repeated twice takes three turns."""
     sandbox, limiter = Sandbox(), Limiter()
@@ -125,7 +120,6 @@ async def test_a_limiter_is_entered_once_for_each_attempt():
     assert (3, 3, 0) == (limiter.entered, len(sandbox.requests), limiter.inside)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_is_entered_before_the_claim_and_left_before_the_settling():
     """A claim that waits in a limiter would be a row that nobody can judge."""
     order, journal = [], MemoryJournal()
@@ -144,7 +138,6 @@ async def test_a_limiter_is_entered_before_the_claim_and_left_before_the_settlin
     assert ["intend", "limiter entered", "claim", "limiter left", "settle"] == order
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("with_journal", [False, True])
 async def test_a_limiter_waits_inside_the_deadline(with_journal):
     """Time in the limiter is the call's own time, and nothing has been sent or claimed."""
@@ -180,7 +173,6 @@ LIKE_OURS = [
 ]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", ["read", "transfer", "journaled"])
 @pytest.mark.parametrize("error", THEIRS, ids=lambda error: type(error).__name__)
 async def test_what_a_limiter_raises_passes_through(error, operation):
@@ -218,7 +210,6 @@ async def _raises_the_very_error(error, operation):
         assert "refuted" == journal.only.state
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_fails_on_leaving_does_not_hide_a_receipt(caplog):
     """The money has moved."""
     sandbox = Sandbox()
@@ -235,7 +226,6 @@ def _client(answers, **options):
     return AsyncResellerClient("user", "key-of-the-tests", transport=transport, **options)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", ["read", "journaled"])
 @pytest.mark.parametrize("error", LIKE_OURS, ids=lambda error: type(error).__name__)
 async def test_what_a_limiter_raises_is_never_taken_for_ours(error, operation):
@@ -243,7 +233,6 @@ async def test_what_a_limiter_raises_is_never_taken_for_ours(error, operation):
     await _raises_the_very_error(error, operation)
 
 
-@pytest.mark.asyncio
 async def test_a_limiter_that_fails_later_does_not_take_doubt_back():
     """The update may have been applied before, so 'nothing was sent' would be a lie."""
     sandbox, limiter = Sandbox(), Limiter()
@@ -265,7 +254,6 @@ async def test_a_limiter_that_fails_later_does_not_take_doubt_back():
     assert not hasattr(error, "__notes__")
 
 
-@pytest.mark.asyncio
 async def test_a_429_is_heard_before_those_who_wait_for_it_go_on(monkeypatch):
     """Also on a journaled transfer, whose settling takes its time after the exchange."""
     heard = []

@@ -33,7 +33,6 @@ ONCE = RetryPolicy(max_retries=0)
 # --- connections
 
 
-@pytest.mark.asyncio
 async def test_reads_share_one_connection():
     """One after the other, they need no more."""
     async with FaultServer() as server, make_client(server) as client:
@@ -42,7 +41,6 @@ async def test_reads_share_one_connection():
         assert 1 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_connections_are_as_many_as_exchanges_at_once():
     """httpx's own pool opens hundreds here."""
     async with FaultServer() as server, make_client(server, max_concurrency=25) as client:
@@ -50,7 +48,6 @@ async def test_connections_are_as_many_as_exchanges_at_once():
         assert 25 >= server.connections
 
 
-@pytest.mark.asyncio
 async def test_each_write_opens_its_own_connection():
     """A kept one may be closed under our feet, and a stray answer on it taken for the write's."""
     async with FaultServer() as server, make_client(server) as client:
@@ -62,7 +59,6 @@ async def test_each_write_opens_its_own_connection():
     assert 5 == len({request.connection for request in server.requests})
 
 
-@pytest.mark.asyncio
 async def test_idle_connections_expire(monkeypatch):
     """Before the server may close them."""
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.01)
@@ -74,7 +70,6 @@ async def test_idle_connections_expire(monkeypatch):
         assert 1 == server.open_connections
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("seconds", "connections"), [(3.5, 1), (4.5, 2)])
 async def test_idle_connections_are_kept_four_seconds(monkeypatch, seconds, connections):
     """Servers close theirs after 5 s or more: in that race 49 of 400 PUTs failed."""
@@ -87,7 +82,6 @@ async def test_idle_connections_are_kept_four_seconds(monkeypatch, seconds, conn
         assert connections == server.connections
 
 
-@pytest.mark.asyncio
 async def test_a_second_answer_in_a_tls_record_of_its_own_is_seen_too():
     """It came with the first, and waits to be decrypted."""
     connections: list[asyncio.StreamWriter] = []
@@ -110,7 +104,6 @@ async def test_a_second_answer_in_a_tls_record_of_its_own_is_seen_too():
     assert 3 == len(connections)
 
 
-@pytest.mark.asyncio
 async def test_idle_connections_that_nobody_wants_are_given_up(monkeypatch):
     """Last in is first out, so those at the bottom would wait for ever."""
     async with FaultServer() as server, make_client(server) as client:
@@ -122,7 +115,6 @@ async def test_idle_connections_that_nobody_wants_are_given_up(monkeypatch):
         assert ([], set()) == lying_in(client)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n", b""], ids=["bytes", "end"])
 async def test_what_comes_on_an_idle_connection_ends_it_at_once(said):
     """Nobody asked for it; the next call would take it for its own."""
@@ -136,7 +128,6 @@ async def test_what_comes_on_an_idle_connection_ends_it_at_once(said):
         assert 2 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_what_comes_between_the_choice_of_a_connection_and_its_use_is_no_answer():
     """The call fails, and never with another's answer."""
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
@@ -152,7 +143,6 @@ async def test_what_comes_between_the_choice_of_a_connection_and_its_use_is_no_a
             await client.get_account(2)
 
 
-@pytest.mark.asyncio
 async def test_each_answer_says_whether_its_connection_was_fresh(monkeypatch):
     """A stray answer can come on a used one only."""
     said: list[bool] = []
@@ -171,7 +161,6 @@ async def test_each_answer_says_whether_its_connection_was_fresh(monkeypatch):
     assert [True, False, True] == said
 
 
-@pytest.mark.asyncio
 async def test_a_connection_that_ends_with_its_answer_is_not_kept():
     """The server said so: what cannot serve another exchange does not lie about."""
 
@@ -188,7 +177,6 @@ async def test_a_connection_that_ends_with_its_answer_is_not_kept():
             assert ([], set()) == lying_in(client)
 
 
-@pytest.mark.asyncio
 async def test_a_connection_that_the_server_closed_is_not_used_again():
     """It is seen before the request is written, so nothing fails."""
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
@@ -199,7 +187,6 @@ async def test_a_connection_that_the_server_closed_is_not_used_again():
         assert 4 == server.connections
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
 async def test_a_second_answer_is_never_taken_for_the_next_call_s(way):
     """What comes beyond one answer belongs to nobody, so its connection is given up."""
@@ -214,7 +201,6 @@ async def test_a_second_answer_is_never_taken_for_the_next_call_s(way):
         assert 2 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_a_failed_exchange_costs_only_its_connection():
     """The others go on being used."""
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
@@ -227,7 +213,6 @@ async def test_a_failed_exchange_costs_only_its_connection():
         assert before + 1 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_closing_leaves_no_connection():
     """Neither idle ones nor busy ones."""
     async with FaultServer() as server:
@@ -245,7 +230,6 @@ async def test_closing_leaves_no_connection():
         assert 0 == server.open_connections
 
 
-@pytest.mark.asyncio
 async def test_cookies_are_not_kept():
     """A call does not depend on the calls before it."""
 
@@ -259,7 +243,6 @@ async def test_cookies_are_not_kept():
                 await client.get_account(1)
 
 
-@pytest.mark.asyncio
 async def test_the_environment_s_proxies_are_ignored(monkeypatch):
     """HTTP_PROXY would take credentials and money elsewhere in silence."""
     async with FaultServer() as server, FaultServer() as trap:
@@ -270,7 +253,6 @@ async def test_the_environment_s_proxies_are_ignored(monkeypatch):
         assert (1, 0) == (server.connections, trap.connections)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("context", [None, tls.server_context()], ids=["http", "https"])
 async def test_a_proxy_is_used_when_it_is_given(context):
     """Reads and transfers pass through it, and it is closed with the client."""
@@ -285,7 +267,6 @@ async def test_a_proxy_is_used_when_it_is_given(context):
         assert 2 <= proxy.connections <= 3
 
 
-@pytest.mark.asyncio
 async def test_a_proxy_that_is_down_means_unsent():
     """Proven by the body, whatever the library calls it."""
     async with FaultServer() as server:
@@ -298,7 +279,6 @@ async def test_a_proxy_that_is_down_means_unsent():
 # --- TLS
 
 
-@pytest.mark.asyncio
 async def test_tls_works_with_a_private_authority():
     """The server's certificate is checked against the context that was given."""
     async with FaultServer(ssl_context=tls.server_context()) as server:
@@ -308,7 +288,6 @@ async def test_tls_works_with_a_private_authority():
         assert {("transfer", 1, 5): 1} == server.applied
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "fault", ["tls_unknown_authority", "tls_wrong_name", "tls_expired", "tls_speaks_plain"]
 )
@@ -323,7 +302,6 @@ async def test_a_bad_certificate_is_never_tried_again(fault):
     assert (Outcome.NOT_SENT, 1, True) == (error.outcome, error.attempts, error.permanent)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("fault", ["tls_fin", "tls_rst"])
 async def test_a_cut_handshake_is_tried_again(fault):
     """It may go well another time, and nothing was sent."""
@@ -335,7 +313,6 @@ async def test_a_cut_handshake_is_tried_again(fault):
     assert (Outcome.NOT_SENT, 4) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 async def test_a_stalled_handshake_ends_in_time_and_leaves_no_socket():
     """anyio leaves the socket of a cancelled handshake open: ours is closed."""
     async with FaultServer.striking("tls_stall") as server:
@@ -348,7 +325,6 @@ async def test_a_stalled_handshake_ends_in_time_and_leaves_no_socket():
     assert Outcome.NOT_SENT is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_the_public_roots_are_the_default():
     """A private authority is unknown without a context of the caller's."""
     secured = FaultServer(ssl_context=tls.server_context())
@@ -357,7 +333,6 @@ async def test_the_public_roots_are_the_default():
             await client.get_account(1)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 async def test_the_environment_names_no_authority(tmp_path, variable):
     """Whoever can set a variable would else be able to read the API key."""
@@ -400,7 +375,6 @@ def test_one_ssl_context_serves_the_process():
 # --- mocks
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("using", ["httpcore", "httpx"])
 async def test_respx_intercepts_the_client(using):
     """As users mock any httpx client, by either of its ways."""

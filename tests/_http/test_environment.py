@@ -113,7 +113,6 @@ def test_a_connection_that_takes_too_long_names_the_proxy_too(option, monkeypatc
         assert ADVICE in asyncio.run(ask(silent.getsockname()[1]))
 
 
-@pytest.mark.asyncio
 async def test_an_answer_that_is_lost_says_nothing_of_proxies(monkeypatch):
     """The connection came about."""
     monkeypatch.setenv("ALL_PROXY", "http://proxy.test:3128")

@@ -27,7 +27,6 @@ def resolve_to(monkeypatch):
     return replace
 
 
-@pytest.mark.asyncio
 async def test_digits_and_names_are_connected_to():
     """Only a name needs a thread for its look-up."""
     async with FaultServer() as server:
@@ -36,7 +35,6 @@ async def test_digits_and_names_are_connected_to():
                 assert ("127.0.0.1", server.port) == sock.getpeername()
 
 
-@pytest.mark.asyncio
 async def test_the_local_address_can_be_chosen():
     """As httpcore's interface offers it."""
     async with FaultServer() as server:
@@ -45,7 +43,6 @@ async def test_the_local_address_can_be_chosen():
             assert local == sock.getsockname()[0]
 
 
-@pytest.mark.asyncio
 async def test_an_address_that_refuses_is_left_for_the_next(resolve_to):
     """At once, without the delay."""
     async with FaultServer() as server, FaultServer.striking("nobody_listens") as down:
@@ -54,7 +51,6 @@ async def test_an_address_that_refuses_is_left_for_the_next(resolve_to):
             assert server.port == sock.getpeername()[1]
 
 
-@pytest.mark.asyncio
 async def test_an_address_that_says_nothing_is_not_waited_for(resolve_to, monkeypatch):
     """The next one is tried beside it, and the first is closed when it has lost."""
     monkeypatch.setattr(happy_eyeballs, "DELAY", 0.01)
@@ -67,7 +63,6 @@ async def test_an_address_that_says_nothing_is_not_waited_for(resolve_to, monkey
         assert before == asyncio.all_tasks()
 
 
-@pytest.mark.asyncio
 async def test_a_slow_address_is_waited_for_when_no_other_is_left(resolve_to, monkeypatch):
     """The one that refused meanwhile is not the last word."""
     monkeypatch.setattr(happy_eyeballs, "DELAY", 0)
@@ -89,7 +84,6 @@ async def test_a_slow_address_is_waited_for_when_no_other_is_left(resolve_to, mo
             assert server.port == sock.getpeername()[1]
 
 
-@pytest.mark.asyncio
 async def test_a_connect_that_lost_by_a_moment_is_closed():
     """It had won too when it was ended."""
     async with FaultServer() as server:
@@ -100,7 +94,6 @@ async def test_a_connect_that_lost_by_a_moment_is_closed():
         assert -1 == sock.fileno()
 
 
-@pytest.mark.asyncio
 async def test_of_two_that_answer_at_once_one_is_closed(resolve_to, monkeypatch):
     """Nobody else would."""
     monkeypatch.setattr(happy_eyeballs, "DELAY", 0)
@@ -111,7 +104,6 @@ async def test_of_two_that_answer_at_once_one_is_closed(resolve_to, monkeypatch)
         await other.quiet()
 
 
-@pytest.mark.asyncio
 async def test_when_no_address_answers_each_is_named(resolve_to):
     """In one plain error, not in a group."""
     async with (
@@ -123,7 +115,6 @@ async def test_when_no_address_answers_each_is_named(resolve_to):
             await happy_eyeballs.connect("twofold.test", 1)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("addresses", [1, 2])
 async def test_a_connect_that_is_cancelled_leaves_nothing(resolve_to, addresses):
     """A socket that is forgotten would be a ResourceWarning, which is an error here."""

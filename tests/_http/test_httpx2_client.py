@@ -10,7 +10,6 @@ from support.clients import make_client
 from support.fault_server import FaultServer
 
 
-@pytest.mark.asyncio
 async def test_no_request_goes_out_on_a_used_connection():
     """A server that drops kept connections is met by nobody."""
     async with FaultServer() as server, httpx2_client() as foreign:
@@ -23,7 +22,6 @@ async def test_no_request_goes_out_on_a_used_connection():
         assert {("transfer", n, 5): 1 for n in (1, 2, 3)} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_the_environment_s_proxies_are_ignored(monkeypatch):
     """As with our own connections."""
     async with FaultServer() as server, FaultServer() as trap:
@@ -37,7 +35,6 @@ async def test_the_environment_s_proxies_are_ignored(monkeypatch):
         assert (1, 0) == (server.connections, trap.connections)
 
 
-@pytest.mark.asyncio
 async def test_other_options_are_the_caller_s():
     """They go to httpx2 as they are."""
     async with httpx2_client(headers={"X-Ours": "yes"}) as foreign:

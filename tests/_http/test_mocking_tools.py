@@ -33,7 +33,6 @@ async def transfer(url: str, **options: Any) -> None:
         await client.transfer_credit(1001, 5, "AUD")
 
 
-@pytest.mark.asyncio
 async def test_under_pytest_httpx_a_transfer_reaches_no_server(httpx_mock):
     """It patches httpx's transport, which ours is."""
     sandbox = Sandbox()
@@ -46,7 +45,6 @@ async def test_under_pytest_httpx_a_transfer_reaches_no_server(httpx_mock):
     assert 1 == len(httpx_mock.get_requests())
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("using", ["httpcore", "httpx"])
 async def test_under_respx_a_transfer_reaches_no_server(using):
     """It patches httpcore's connections, or httpx's transports."""
@@ -59,7 +57,6 @@ async def test_under_respx_a_transfer_reaches_no_server(using):
     assert 1 == route.call_count
 
 
-@pytest.mark.asyncio
 async def test_under_respx_a_transfer_through_a_proxy_reaches_no_server():
     """Whatever respx makes of it, nothing leaves."""
     sandbox = Sandbox()
@@ -71,7 +68,6 @@ async def test_under_respx_a_transfer_through_a_proxy_reaches_no_server():
     assert [] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_vcr_records_a_transfer_once_and_plays_it_without_a_server(tmp_path):
     """It takes the body from us, sends it once while recording, and never while playing."""
     sandbox, cassette = Sandbox(), str(tmp_path / "cassette.yaml")
@@ -85,7 +81,6 @@ async def test_vcr_records_a_transfer_once_and_plays_it_without_a_server(tmp_pat
     assert 1 == played.play_count
 
 
-@pytest.mark.asyncio
 async def test_vcr_lets_nothing_through_that_is_not_on_its_cassette(tmp_path):
     """Nothing reaches the server; what is known is less, since VCR took the body."""
     sandbox = Sandbox()
@@ -110,7 +105,6 @@ def spans():
         HTTPXClientInstrumentor().uninstrument()
 
 
-@pytest.mark.asyncio
 async def test_the_instrumentation_of_httpx_makes_one_span_for_each_request(spans):
     """Nested below ours; the header goes out, and a lost answer is not sent for again."""
     exporter, provider = spans
@@ -133,7 +127,6 @@ async def test_the_instrumentation_of_httpx_makes_one_span_for_each_request(span
         assert span.parent.span_id in ours
 
 
-@pytest.mark.asyncio
 async def test_a_mock_transport_of_the_caller_s_stays_what_it_is():
     """`transport=` needs no patch."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=RECEIPT))

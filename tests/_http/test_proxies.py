@@ -64,7 +64,6 @@ async def serving(proxy: SocksProxy) -> AsyncIterator[str]:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("secure", "connections"), [(False, 3), (True, 1)])
 async def test_socks_is_spoken(secure, connections):
     """Without TLS what lies beyond an answer cannot be seen, so nothing is used again."""
@@ -80,7 +79,6 @@ async def test_socks_is_spoken(secure, connections):
         assert connections == proxy.connections
 
 
-@pytest.mark.asyncio
 async def test_a_socks_proxy_that_refuses_leaves_no_socket():
     """httpcore forgets the socket there; ours is closed."""
     async with FaultServer() as server:
@@ -113,7 +111,6 @@ class HTTPProxy:
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_proxy_that_is_spoken_to_by_https_has_the_same_authority(secure):
     """One context for both: a company's proxy has the company's certificate."""
@@ -158,7 +155,6 @@ def test_a_missing_socksio_is_named_before_the_first_call(monkeypatch):
     assert importlib.util.find_spec("socksio")
 
 
-@pytest.mark.asyncio
 async def test_no_exception_group_is_in_a_message():
     """Each address that refused stands in it, in plain words."""
     with socket.socket() as closed:

@@ -53,7 +53,6 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("fault", HOSTILE)
 async def test_a_hostile_answer_costs_little_time_and_memory(fault):
     """One of our errors, within the time limit and 20 MB."""
@@ -71,7 +70,6 @@ async def test_a_hostile_answer_costs_little_time_and_memory(fault):
     assert Outcome.UNKNOWN is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_half_an_answer_keeps_its_status():
     """The status line was heard, even if the rest was not."""
     striking = FaultServer.striking("half_body_of_503")
@@ -81,7 +79,6 @@ async def test_half_an_answer_keeps_its_status():
     assert 503 == caught.value.status_code
 
 
-@pytest.mark.asyncio
 async def test_half_a_429_is_still_a_refusal():
     """A 429 in any form is the server's word that it did nothing."""
 
@@ -99,7 +96,6 @@ async def test_half_a_429_is_still_a_refusal():
     )
 
 
-@pytest.mark.asyncio
 async def test_a_429_whose_body_never_ends_is_still_a_refusal():
     """Its status line was heard in time."""
 
@@ -115,7 +111,6 @@ async def test_a_429_whose_body_never_ends_is_still_a_refusal():
     assert Outcome.REJECTED is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_what_a_foreign_answer_raises_becomes_ours():
     """Whatever breaks while it is read."""
 
@@ -132,7 +127,6 @@ async def test_what_a_foreign_answer_raises_becomes_ours():
 # --- other people's transports
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_transport_that_sends_again_gets_an_error(library):
     """The body is given once, so four tries are one send."""
@@ -155,7 +149,6 @@ async def test_a_transport_that_sends_again_gets_an_error(library):
         assert {("transfer", 1, 5): 1} == server.applied
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_body_that_a_hook_has_read_is_not_sent_again(library):
     """httpx leaves plain bytes behind a hook's reading, which could be sent for ever."""
@@ -190,7 +183,6 @@ async def test_a_body_that_a_hook_has_read_is_not_sent_again(library):
     assert bodies == seen[::3]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_late_second_answer_on_a_foreign_pool_is_nobody_s(library):
     """A read's answer that comes twice was taken for a transfer's: a receipt for a refusal."""
@@ -222,7 +214,6 @@ async def test_a_late_second_answer_on_a_foreign_pool_is_nobody_s(library):
             await client.transfer_credit(60, 5, "AUD")
 
 
-@pytest.mark.asyncio
 async def test_a_client_that_follows_redirects_is_told_not_to():
     """A 302 would turn the PUT into a GET that answers 200: a transfer that looks done."""
     async with FaultServer() as server, httpx.AsyncClient(follow_redirects=True) as foreign:
@@ -233,7 +224,6 @@ async def test_a_client_that_follows_redirects_is_told_not_to():
         assert 1 == len(server.requests)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_foreign_client_keeps_its_own_headers(library):
     """The credentials go out with each request of ours, and with none of the caller's."""
@@ -247,7 +237,6 @@ async def test_a_foreign_client_keeps_its_own_headers(library):
     assert ("identity", "no") == (request.headers["accept-encoding"], request.headers["x-ours"])
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_foreign_client_adds_no_credentials_of_its_own(library):
     """They would replace ours, and the other service's would go to this one."""
@@ -260,7 +249,6 @@ async def test_a_foreign_client_adds_no_credentials_of_its_own(library):
         assert {f"Basic {ours}"} == {each.headers["authorization"] for each in server.requests}
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_an_illegal_header_of_a_foreign_client_is_not_shown(library):
     """It may be a secret of the caller's that we know nothing of."""
@@ -277,7 +265,6 @@ async def test_an_illegal_header_of_a_foreign_client_is_not_shown(library):
         error = error.__cause__ or error.__context__
 
 
-@pytest.mark.asyncio
 async def test_what_a_foreign_transport_raises_becomes_ours():
     """Even what no HTTP library would raise, and the body says what is known."""
 
@@ -291,7 +278,6 @@ async def test_what_a_foreign_transport_raises_becomes_ours():
             await client.transfer_credit(1, 5, "AUD")
 
 
-@pytest.mark.asyncio
 async def test_a_transport_that_never_asks_for_the_body_sends_nothing():
     """Positive evidence, whatever it raises afterwards."""
 
@@ -305,7 +291,6 @@ async def test_a_transport_that_never_asks_for_the_body_sends_nothing():
     assert Outcome.NOT_SENT is caught.value.outcome
 
 
-@pytest.mark.asyncio
 async def test_a_transport_that_goes_on_by_itself_gets_nothing():
     """The call has ended as unsent, so the body stays here whoever asks for it later."""
     taken: list[bytes | Exception] = []
@@ -333,7 +318,6 @@ async def test_a_transport_that_goes_on_by_itself_gets_nothing():
     assert ["BodyRefusedError"] == [type(what).__name__ for what in taken]
 
 
-@pytest.mark.asyncio
 async def test_an_answer_to_a_body_that_was_never_taken_is_no_answer():
     """Nothing left, so nothing was applied, whatever a transport says."""
 
@@ -348,7 +332,6 @@ async def test_an_answer_to_a_body_that_was_never_taken_is_no_answer():
     assert (Outcome.NOT_SENT, 1) == (caught.value.outcome, caught.value.attempts)
 
 
-@pytest.mark.asyncio
 async def test_an_answer_counts_even_if_it_cannot_be_closed():
     """It has been read to its end by then."""
 

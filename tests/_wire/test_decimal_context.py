@@ -88,7 +88,6 @@ def test_what_was_spent_is_taken_off_to_the_last_digit():
     assert Verdict.APPLIED is judge(Decimal(1234), Decimal("1357.999999"), 124, spent)
 
 
-@pytest.mark.asyncio
 async def test_a_reconciliation_reads_and_judges_exactly():
     """From the answer through the table to the verdict."""
     sandbox = Sandbox(accounts=[ACCOUNT])
@@ -109,7 +108,6 @@ async def test_a_reconciliation_reads_and_judges_exactly():
     assert Verdict.APPLIED is found.verdict
 
 
-@pytest.mark.asyncio
 async def test_the_journal_keeps_every_digit():
     """Also of what an answer said after a transfer."""
     sandbox = Sandbox(accounts=[ACCOUNT])
@@ -158,7 +156,6 @@ def test_an_answer_is_read_exactly():
         parse_object(b'{"a": 1e' + b"9" * 30 + b"}")
 
 
-@pytest.mark.asyncio
 async def test_an_account_is_read_and_shown_exactly():
     """In a model, as plain data and by the command."""
     async with Sandbox(accounts=[ACCOUNT]).client() as client:
@@ -167,7 +164,6 @@ async def test_an_account_is_read_and_shown_exactly():
     assert "1234.567891" == to_dict(account)["balance"] == written(account.balance)
 
 
-@pytest.mark.asyncio
 async def test_the_sandbox_counts_exactly():
     """Its ledger is the judge of all money tests."""
     sandbox = Sandbox(credit="987654.321", accounts=[{**ACCOUNT, "currency": "EUR"}])

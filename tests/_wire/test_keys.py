@@ -31,7 +31,6 @@ def test_a_key_may_be_on_record_in_three_spellings():
     assert COMPOSED == normalized(TORN)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("first", "second"), [(COMPOSED, TORN), (TORN, COMPOSED)])
 async def test_two_spellings_pay_once(first, second):
     """Also in a journal that knows nothing of spellings; the receipt has the key on record."""
@@ -55,7 +54,6 @@ class _Kept:
         return key if key in self.keys else None
 
 
-@pytest.mark.asyncio
 async def test_the_text_that_was_given_counts_where_it_is_on_record():
     """An earlier version kept it, and may have paid it."""
     assert TORN == await key_in(_Kept(TORN), TORN)

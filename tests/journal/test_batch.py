@@ -52,7 +52,6 @@ async def statuses(batch):
     return {r.transfer.idempotency_key: r.status.value async for r in batch}
 
 
-@pytest.mark.asyncio
 async def test_a_list_is_paid_once_and_the_same_call_again_pays_nothing(sandbox, journal):
     """Resume is the same call; receipts come from the record."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -68,7 +67,6 @@ async def test_a_list_is_paid_once_and_the_same_call_again_pays_nothing(sandbox,
     assert {"AUD": 100} == again.report.sums["already_paid"]
 
 
-@pytest.mark.asyncio
 async def test_an_edited_list_pays_only_what_is_new(sandbox, journal):
     """Rows taken out are left alone; a row whose amount has changed is refused."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -83,7 +81,6 @@ async def test_an_edited_list_pays_only_what_is_new(sandbox, journal):
     assert isinstance(results["k3"].error, KeyReusedError)
 
 
-@pytest.mark.asyncio
 async def test_all_that_is_wrong_is_listed_and_nothing_is_sent(sandbox, journal):
     """Before the first row is recorded."""
     bad = [
@@ -104,7 +101,6 @@ async def test_all_that_is_wrong_is_listed_and_nothing_is_sent(sandbox, journal)
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 async def test_two_rows_for_one_client_are_sent_one_after_the_other(sandbox, journal):
     """Neither stands in the other's way, however many are under way at once."""
     rows = [*transfers(6, client=2001), *transfers(6, first=6, client=2002)]
@@ -114,7 +110,6 @@ async def test_two_rows_for_one_client_are_sent_one_after_the_other(sandbox, jou
     assert ([5] * 6, [5] * 6) == (sandbox.transfers_to(2001), sandbox.transfers_to(2002))
 
 
-@pytest.mark.asyncio
 async def test_a_batch_ends_early_when_the_credit_is_used_up(journal):
     """The rest stays intended, and with more credit the same call goes on."""
     sandbox = Sandbox(credit="52", accounts=[{"user_id": 2000 + n} for n in range(60)])
@@ -135,7 +130,6 @@ async def test_a_batch_ends_early_when_the_credit_is_used_up(journal):
     assert [[5]] * 60 == [sandbox.transfers_to(2000 + n) for n in range(60)]
 
 
-@pytest.mark.asyncio
 async def test_lost_answers_in_a_row_end_a_batch_and_do_not_bar_the_next(sandbox, journal):
     """Old unknowns are told of again, but only new ones count."""
     sandbox.fail("lost", times=None)
@@ -153,7 +147,6 @@ async def test_lost_answers_in_a_row_end_a_batch_and_do_not_bar_the_next(sandbox
     assert 30 == len(sandbox.ledger)
 
 
-@pytest.mark.asyncio
 async def test_rows_that_are_paid_already_do_not_end_a_row_of_lost_answers(sandbox, journal):
     """Nothing was sent for them, so they say nothing about the API."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -167,7 +160,6 @@ async def test_rows_that_are_paid_already_do_not_end_a_row_of_lost_answers(sandb
     assert "3 answers in a row were lost" == batch.report.stopped_because
 
 
-@pytest.mark.asyncio
 async def test_all_rows_are_recorded_before_the_first_is_sent_however_many():
     """And all are paid: a list is recorded in chunks, and none of them is the last by mistake."""
     number, journal = 620, MemoryJournal()
@@ -184,7 +176,6 @@ async def test_all_rows_are_recorded_before_the_first_is_sent_however_many():
     assert batch.report.complete
 
 
-@pytest.mark.asyncio
 async def test_a_long_list_is_recorded_whole(journal):
     """In chunks, which nobody sees: the entries come in the order given."""
     rows = transfers(620)
@@ -195,7 +186,6 @@ async def test_a_long_list_is_recorded_whole(journal):
     assert 620 == len(set(on_record))
 
 
-@pytest.mark.asyncio
 async def test_a_list_paid_for_another_account_is_not_paid_for_this_one(sandbox, journal):
     """The keys are on record for another user name: nothing is sent, and nothing reads as paid."""
     other = Sandbox(username="other", accounts=[{"user_id": 2000 + n} for n in range(3)])
@@ -213,7 +203,6 @@ async def test_a_list_paid_for_another_account_is_not_paid_for_this_one(sandbox,
     assert () == other.ledger
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "FORBIDDEN")])
 async def test_wrong_credentials_end_a_batch_at_once(sandbox, journal, status, code):
     """Every further row would be refused as well; a 403 is an account without the permission."""
@@ -224,7 +213,6 @@ async def test_wrong_credentials_end_a_batch_at_once(sandbox, journal, status, c
     assert 29 == batch.report.remaining
 
 
-@pytest.mark.asyncio
 async def test_a_break_starts_nothing_more_and_closing_waits_for_what_is_in_flight(
     sandbox, journal
 ):
@@ -240,7 +228,6 @@ async def test_a_break_starts_nothing_more_and_closing_waits_for_what_is_in_flig
     assert counted == len(sandbox.ledger)
 
 
-@pytest.mark.asyncio
 async def test_stopping_gives_the_results_that_are_in_flight(sandbox, journal):
     """Ctrl-C: no new rows, then the answers that are awaited."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -253,7 +240,6 @@ async def test_stopping_gives_the_results_that_are_in_flight(sandbox, journal):
     assert seen <= 4
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_batch_leaves_no_row_in_doubt(sandbox, journal):
     """What had left runs to its end and is settled when the client is closed."""
     async with journal:
@@ -272,7 +258,6 @@ async def test_a_cancelled_batch_leaves_no_row_in_doubt(sandbox, journal):
     assert {TransferState.CONFIRMED, TransferState.INTENDED, TransferState.REJECTED} >= set(states)
 
 
-@pytest.mark.asyncio
 async def test_an_outbox_is_paid_by_the_same_call(sandbox, journal):
     """What was put in by `intend()` is pending until it is paid; a direct call's row is not."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -286,7 +271,6 @@ async def test_an_outbox_is_paid_by_the_same_call(sandbox, journal):
     assert 5 == len(sandbox.ledger)
 
 
-@pytest.mark.asyncio
 async def test_another_open_transfer_to_the_client_is_elsewhere(sandbox, journal):
     """It is named in the error."""
     sandbox.fail("lost")
@@ -298,7 +282,6 @@ async def test_another_open_transfer_to_the_client_is_elsewhere(sandbox, journal
     assert "'k0'" in str(results[1].error)
 
 
-@pytest.mark.asyncio
 async def test_a_journal_of_three_methods_will_do(sandbox):
     """The protocol is all that a batch needs, unless it shall renew."""
     journal = MemoryJournal()
@@ -326,7 +309,6 @@ def test_a_client_without_a_journal_cannot_pay_a_list(sandbox):
         transfer_many(sandbox.client(), [])
 
 
-@pytest.mark.asyncio
 async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
     """The round that would be opened is of the old amount, and nobody asked for that one."""
     sandbox.fail("error", status=400, response_code="INSUFFICIENT_CREDIT")
@@ -341,7 +323,6 @@ async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
     assert () == sandbox.ledger
 
 
-@pytest.mark.asyncio
 async def test_a_row_that_a_person_has_decided_meanwhile_is_not_renewed(sandbox, journal):
     """It was rejected when the batch began; then somebody said that it shall not be paid."""
     sandbox.fail("error", times=2, status=400, response_code="BAD_REQUEST")
@@ -367,7 +348,6 @@ def test_a_journal_that_renews_whatever_it_finds_renews_for_no_batch(sandbox):
         transfer_many(sandbox.client(journal=MemoryJournal()), [], renew_rejected=True)
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_batch_counts_what_had_left_as_unknown(sandbox, journal):
     """It may have been paid, so it must not be said to be "not tried"."""
     sandbox.fail("slow", operation="transfer_credit", times=None, seconds=0.2)
@@ -382,7 +362,6 @@ async def test_a_cancelled_batch_counts_what_had_left_as_unknown(sandbox, journa
     assert 4 == len(sandbox.ledger)
 
 
-@pytest.mark.asyncio
 async def test_a_batch_that_is_cancelled_before_its_rows_began_has_tried_none(sandbox, journal):
     """No request was made."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -396,7 +375,6 @@ async def test_a_batch_that_is_cancelled_before_its_rows_began_has_tried_none(sa
     assert (6, 0) == (batch.report.remaining, len(sandbox.requests))
 
 
-@pytest.mark.asyncio
 async def test_a_key_of_another_transfer_that_was_refused_is_not_sent(sandbox, journal):
     """The row of the list was not refused, and renewing pays it no more than now."""
     sandbox.fail("error", status=400, response_code="INSUFFICIENT_CREDIT")
@@ -407,7 +385,6 @@ async def test_a_key_of_another_transfer_that_was_refused_is_not_sent(sandbox, j
     assert {"k0": "not_sent"} == found
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("options", [{"timeout": 0.4}, {"deadline": 0.4}])
 async def test_a_claim_that_outlasts_the_time_leaves_a_rejected_row(sandbox, journal, options):
     """Its round is used up, so that the same call again would not go on; renewed it is paid."""
@@ -432,7 +409,6 @@ async def test_a_claim_that_outlasts_the_time_leaves_a_rejected_row(sandbox, jou
             assert {"k0": "paid"} == await statuses(again)
 
 
-@pytest.mark.asyncio
 async def test_a_claim_that_fails_leaves_a_row_that_the_same_call_goes_on_with(sandbox):
     """It is intended as before."""
     journal = MemoryJournal()
@@ -443,7 +419,6 @@ async def test_a_claim_that_fails_leaves_a_row_that_the_same_call_goes_on_with(s
         assert {"k0": "paid"} == await statuses(transfer_many(client, transfers(1)))
 
 
-@pytest.mark.asyncio
 async def test_a_refused_row_of_a_queue_is_found_and_renewed_as_the_report_says(sandbox, journal):
     """It is pending no more, so that no call on `pending()` meets it."""
     sandbox.fail("limit", operation="transfer_credit", retry_after=0)

@@ -80,7 +80,6 @@ async def state_of(journal, key):
     return entry and entry.state
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "case",
     [
@@ -112,7 +111,6 @@ async def test_a_connection_cut_in_a_commit(postgres, served, through, driver, c
     assert applied == served.applied_to(client_user_id)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "case",
     [
@@ -150,7 +148,6 @@ def test_the_proxy_passes_on_what_it_does_not_cut(postgres):
     assert (None, 0) == asyncio.run(read())
 
 
-@pytest.mark.asyncio
 async def test_a_settlement_whose_commit_was_cut_is_repeated_and_is_no_error(
     postgres, through, driver, caplog
 ):

@@ -56,7 +56,6 @@ async def claim_each(journal, number=4):
 # -- durable
 
 
-@pytest.mark.asyncio
 async def test_sqlite_is_in_wal_and_every_claim_is_synchronous_full(tmp_path):
     """With NORMAL a power loss can undo the last commit, and then a key is sent twice."""
     path = tmp_path / "transfers.db"
@@ -68,7 +67,6 @@ async def test_sqlite_is_in_wal_and_every_claim_is_synchronous_full(tmp_path):
     assert ("wal",) == sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("mode", "expected"), [("wal", 2), ("delete", 3)])
 async def test_connections_of_a_given_engine_are_made_safe_too(tmp_path, mode, expected):
     """Whatever they were set to; without WAL only EXTRA makes the commit itself durable."""
@@ -86,7 +84,6 @@ async def test_connections_of_a_given_engine_are_made_safe_too(tmp_path, mode, e
     assert [expected] * 4 == answers
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("configured", "claimed"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
 )
@@ -106,7 +103,6 @@ async def test_postgresql_commits_a_claim_durably_whatever_is_configured(
     assert ["read committed"] * 4 == levels
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_postgresql_records_a_list_durably_whatever_is_configured(postgres, driver):
     """What a person has seen on record must be there after a power cut."""
@@ -120,7 +116,6 @@ async def test_postgresql_records_a_list_durably_whatever_is_configured(postgres
     assert 2 <= len(answers)
 
 
-@pytest.mark.asyncio
 async def test_an_engine_that_is_serializable_is_read_committed_here(postgres_url):
     """A serialization failure would be one more way to fail, and the UPDATE needs none of it."""
     engine = create_async_engine(postgres_url, isolation_level="SERIALIZABLE")
@@ -136,7 +131,6 @@ async def test_an_engine_that_is_serializable_is_read_committed_here(postgres_ur
 # -- the table
 
 
-@pytest.mark.asyncio
 async def test_many_processes_may_make_the_table_at_once(url):
     """The first start of several workers."""
     code = (
@@ -161,7 +155,6 @@ EXECUTE FUNCTION hold_up();
 """
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_two_make_the_table_one_after_the_other(postgres, driver):
     """IF NOT EXISTS fails where another one is just making it and has not committed."""
@@ -181,7 +174,6 @@ async def test_two_make_the_table_one_after_the_other(postgres, driver):
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_a_connection_that_the_server_has_ended_is_not_lent(postgres, driver):
     """After a restart or a fail-over the first transfer goes through, and not only the second."""
@@ -192,7 +184,6 @@ async def test_a_connection_that_the_server_has_ended_is_not_lent(postgres, driv
         assert await journal.claim("k1", 1, realm="r", attempt="a")
 
 
-@pytest.mark.asyncio
 async def test_alembic_s_metadata_makes_the_same_table(url):
     """A journal on an engine is content with what create_all has made."""
     engine = create_async_engine(url)
@@ -206,7 +197,6 @@ async def test_alembic_s_metadata_makes_the_same_table(url):
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -238,7 +228,6 @@ async def test_a_table_that_lacks_something_is_named(tmp_path, old, new, said):
 # -- whole
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_step_runs_to_its_end(opened):
     """Cut in two it left a SQLite file locked for minutes."""
     async with opened() as journal:
@@ -253,7 +242,6 @@ async def test_a_cancelled_step_runs_to_its_end(opened):
     assert TransferState.INTENDED is entry.state
 
 
-@pytest.mark.asyncio
 async def test_steps_of_one_connection_take_turns():
     """An engine with one connection for all would mix their transactions."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
@@ -262,7 +250,6 @@ async def test_steps_of_one_connection_take_turns():
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 @pytest.mark.parametrize("pool", [StaticPool, type("Ours", (StaticPool,), {})])
 async def test_one_connection_for_all_is_refused_on_postgresql(postgres, driver, pool):
@@ -274,7 +261,6 @@ async def test_one_connection_for_all_is_refused_on_postgresql(postgres, driver,
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 async def test_a_reader_of_the_one_connection_never_sees_half_a_step():
     """It would read what is then rolled back: a transfer on record that is not."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
@@ -299,7 +285,6 @@ async def test_a_reader_of_the_one_connection_never_sees_half_a_step():
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 async def test_closing_waits_for_a_step_that_its_caller_has_left(tmp_path):
     """It is whole and on record when the journal is closed, and the program may end."""
     path = tmp_path / "transfers.db"
@@ -331,7 +316,6 @@ def test_a_journal_belongs_to_one_event_loop(tmp_path):
             runner.run(journal.get("k1"))
 
 
-@pytest.mark.asyncio
 async def test_a_given_engine_is_left_open(tmp_path):
     """It belongs to whoever made it."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
@@ -357,7 +341,6 @@ def test_a_program_that_forgets_to_close_still_ends(tmp_path):
 # -- reading
 
 
-@pytest.mark.asyncio
 async def test_long_lists_are_read_in_bounded_memory(tmp_path):
     """In chunks, none of which holds a transaction open while the reader works."""
     number = rounds(20_000, 100_000)
@@ -385,7 +368,6 @@ async def test_long_lists_are_read_in_bounded_memory(tmp_path):
     assert peak < 8_000_000
 
 
-@pytest.mark.asyncio
 async def test_lists_are_filtered_and_oldest_first(opened):
     """By state, client and time; rows of one moment come in the order of their keys."""
     async with opened() as journal:
@@ -441,7 +423,6 @@ def test_an_engine_is_asynchronous():
         SQLJournal(create_async_engine("sqlite+aiosqlite://").sync_engine)  # type: ignore[arg-type]
 
 
-@pytest.mark.asyncio
 async def test_a_server_that_is_not_there_is_a_journal_error():
     """With the driver's word."""
     journal = SQLJournal("postgresql+asyncpg://tests@127.0.0.1:1/none")
@@ -450,7 +431,6 @@ async def test_a_server_that_is_not_there_is_a_journal_error():
     await journal.aclose()
 
 
-@pytest.mark.asyncio
 async def test_alembic_finds_nothing_to_migrate(opened, url):
     """What a journal makes and what `metadata` says agree, so no revision comes by itself."""
     async with opened():
@@ -466,7 +446,6 @@ async def test_alembic_finds_nothing_to_migrate(opened, url):
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_a_schema_that_comes_first_later_gets_no_second_table(postgres, sandbox, driver):
     """An empty one would hide what was sent, and each key would be paid again."""
@@ -515,7 +494,6 @@ def test_a_password_that_is_not_escaped_is_not_shown(password):
 # -- an engine that is not fit
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("mode", ["MEMORY", "OFF"])
 async def test_a_file_without_a_journal_on_the_disk_is_refused(tmp_path, mode):
     """A crash in the middle of a commit breaks it, and with it all that was sent."""
@@ -529,7 +507,6 @@ async def test_a_file_without_a_journal_on_the_disk_is_refused(tmp_path, mode):
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 async def test_an_engine_that_begins_by_itself_is_named(tmp_path):
     """SQLAlchemy's recipe for SQLite; each step would fail, safely and without a reason."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")

@@ -53,7 +53,6 @@ async def outcome(client, key, client_user_id):
         return error
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "case",
     [(1, JournalError, None, 0), (2, JournalError, INTENDED, 0), (3, TransferReceipt, SENT, 1)],
@@ -77,7 +76,6 @@ async def test_a_commit_that_fails(tmp_path, served, caplog, case):
     assert ("could not record it" in caplog.text) == (commit == 3)
 
 
-@pytest.mark.asyncio
 async def test_a_full_disk_sends_nothing(tmp_path, served):
     """SQLite's own limit of pages is as good as a full disk: every write says so."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/transfers.db")
@@ -109,7 +107,6 @@ async def test_a_full_disk_sends_nothing(tmp_path, served):
     assert {n for n in clients if applied[n]} <= durable
 
 
-@pytest.mark.asyncio
 async def test_a_locked_file_sends_nothing(tmp_path, served, monkeypatch):
     """Another program holds the lock for longer than we wait."""
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0)
@@ -128,7 +125,6 @@ async def test_a_locked_file_sends_nothing(tmp_path, served, monkeypatch):
     assert 1 == served.applied_to(client_user_id)
 
 
-@pytest.mark.asyncio
 async def test_a_read_only_file_sends_nothing(tmp_path, served):
     """Nothing can be claimed in it."""
     path, client_user_id = tmp_path / "transfers.db", served.new_client()
@@ -141,7 +137,6 @@ async def test_a_read_only_file_sends_nothing(tmp_path, served):
     assert 0 == served.applied_to(client_user_id)
 
 
-@pytest.mark.asyncio
 async def test_a_server_that_is_restarted_in_mid_batch(served):
     """Every row ends as the ledger says, or is listed; no row is sent without being on record."""
     clients = served.new_clients(60)
@@ -170,7 +165,6 @@ async def test_a_server_that_is_restarted_in_mid_batch(served):
     assert all(applied[n] == 1 for n in clients if newest[n] is CONFIRMED)
 
 
-@pytest.mark.asyncio
 async def test_a_decision_that_came_first_stands_and_the_answer_is_kept(opened, url, caplog):
     """Both words are in the log; the state is the person's, the answer is in the note."""
     async with opened() as journal:
@@ -190,7 +184,6 @@ async def test_a_decision_that_came_first_stands_and_the_answer_is_kept(opened, 
     assert [f"the transfer of 5 AUD to client 1 with key 'k1' {words}"] == caplog.messages
 
 
-@pytest.mark.asyncio
 async def test_odd_words_of_the_api_are_kept_as_far_as_they_can_be(opened):
     """A NUL or half a character in a message must not leave the row `sent`."""
     async with opened() as journal:
@@ -206,7 +199,6 @@ async def test_odd_words_of_the_api_are_kept_as_far_as_they_can_be(opened):
     assert 2000 == len(entry.response_msg)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("joins", ["connection", "session"])
 async def test_an_outbox_row_shares_the_fate_of_the_transaction(url, served, joins):
     """Rolled back it leaves nothing to pay; committed it is paid once."""
@@ -233,7 +225,6 @@ async def test_an_outbox_row_shares_the_fate_of_the_transaction(url, served, joi
     assert [1, 0] == [applied[n] for n in clients]
 
 
-@pytest.mark.asyncio
 async def test_what_a_backup_calls_intended_is_held(opened, served):
     """Nothing of it is sent before a person has looked; a later row is not touched."""
     key, client_user_id = uuid.uuid4().hex, served.new_client()
@@ -255,7 +246,6 @@ async def test_what_a_backup_calls_intended_is_held(opened, served):
     assert 1 == served.applied_to(client_user_id)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("event_", "intends"), [("UPDATE", True), ("INSERT", False)], ids=["claim", "intend"]
 )
@@ -279,7 +269,6 @@ async def test_a_step_that_is_refused_is_told_as_what_it_is(tmp_path, served, ev
     assert 0 == served.applied_to(client_user_id)
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_that_was_open_until_just_now_was_in_the_way(opened, served):
     """It has ended before it could be named; nothing is wrong with the journal."""
     first, second = served.new_client(), "k2"
@@ -305,7 +294,6 @@ def test_a_failure_of_the_library_s_own_has_no_link():
     assert error.message == "the journal failed (TimeoutError: no connection is free)"
 
 
-@pytest.mark.asyncio
 async def test_a_hold_does_not_reach_what_the_copy_does_not_know(opened, served):
     """A row that it never had, and one that it calls rejected, are paid by the same call again."""
     lost, refused = served.new_clients(2)
@@ -323,7 +311,6 @@ async def test_a_hold_does_not_reach_what_the_copy_does_not_know(opened, served)
     assert "Run no list from after the backup again, and renew nothing" in words
 
 
-@pytest.mark.asyncio
 async def test_blanks_and_capitals_make_another_key(opened):
     """Only the spelling of one text does not, as the reference says."""
     keys = ["facture-\u00e9", "inv-7", "inv-7 ", " inv-7", "INV-7"]

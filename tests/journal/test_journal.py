@@ -52,7 +52,6 @@ async def everything(iterator):
     return [each async for each in iterator]
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_is_recorded_sent_and_confirmed(opened, sandbox):
     """The row has what the answer said, the second call gets the receipt."""
     async with opened() as journal, sandbox.client(journal=journal) as client:
@@ -78,7 +77,6 @@ async def test_a_transfer_is_recorded_sent_and_confirmed(opened, sandbox):
     )
 
 
-@pytest.mark.asyncio
 async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, url, sandbox):
     """Nothing is sent again before; a refuted round is renewed, and then it is paid."""
     sandbox.fail("lost")
@@ -100,7 +98,6 @@ async def test_a_lost_answer_stays_unknown_until_a_person_decides(opened, url, s
     assert [5, 5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_is_given_again_until_it_is_renewed(opened, sandbox):
     """The key keeps its meaning, so that nobody invents new ones."""
     sandbox.fail("error", times=1, status=400, response_code="INSUFFICIENT_CREDIT")
@@ -113,7 +110,6 @@ async def test_a_refusal_is_given_again_until_it_is_renewed(opened, sandbox):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_two_renewals_make_one_round(opened):
     """The primary key lets one win, the other is told."""
     async with opened() as one, opened() as two:
@@ -125,7 +121,6 @@ async def test_two_renewals_make_one_round(opened):
     assert [JournalError] == [type(result) for result in results if isinstance(result, Exception)]
 
 
-@pytest.mark.asyncio
 async def test_one_client_has_one_open_transfer(opened, sandbox):
     """The other key is named and nothing is sent; once it is settled the way is free."""
     sandbox.fail("lost")
@@ -139,7 +134,6 @@ async def test_one_client_has_one_open_transfer(opened, sandbox):
     assert [5, 5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_a_key_of_the_sandbox_never_answers_for_another_account(opened, sandbox):
     """The realm is part of what the key means."""
     async with opened() as journal:
@@ -150,7 +144,6 @@ async def test_a_key_of_the_sandbox_never_answers_for_another_account(opened, sa
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 async def test_a_sent_row_is_judged_after_150_seconds(opened, url):
     """Before that its attempt may be alive; the margin of 10 s is for a busy machine."""
     async with opened() as journal:
@@ -167,7 +160,6 @@ async def test_a_sent_row_is_judged_after_150_seconds(opened, url):
     assert CONFIRMED is entry.state
 
 
-@pytest.mark.asyncio
 async def test_an_unknown_row_is_called_not_applied_after_150_seconds(opened, url, sandbox):
     """Before that the bytes may still be delivered; that it was applied may be said at once."""
     sandbox.fail("lost", times=2)
@@ -184,7 +176,6 @@ async def test_an_unknown_row_is_called_not_applied_after_150_seconds(opened, ur
     assert REFUTED is entry.state
 
 
-@pytest.mark.asyncio
 async def test_a_renewal_loses_against_what_a_person_has_decided_meanwhile(opened):
     """It names the round and the state that it has seen, and nothing is renewed otherwise."""
     async with opened() as journal:
@@ -204,7 +195,6 @@ async def test_a_renewal_loses_against_what_a_person_has_decided_meanwhile(opene
     assert (2, REFUTED) == (entry.round, entry.state)
 
 
-@pytest.mark.asyncio
 async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
     """Rows of a machine whose clock was ahead were left, and paid; what is left is counted."""
     async with opened() as journal:
@@ -227,7 +217,6 @@ async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
         assert 3 == len(await everything(journal.entries(state="unknown")))
 
 
-@pytest.mark.asyncio
 async def test_a_sent_row_without_a_time_is_unresolved(opened, url):
     """Nobody knows how old it is, so a person must look."""
     async with opened() as journal:
@@ -240,7 +229,6 @@ async def test_a_sent_row_without_a_time_is_unresolved(opened, url):
         assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("hours", [-10, 10])
 async def test_a_time_of_any_zone_is_the_same_moment(opened, hours):
     """SQLite keeps no offset, so what it is given is turned to UTC first."""
@@ -255,7 +243,6 @@ async def test_a_time_of_any_zone_is_the_same_moment(opened, hours):
         assert 1 == await journal.hold(later, by="ann", note="restored")
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_a_row_that_changed_while_a_person_decided_keeps_its_state(postgres, driver):
     """Two decide at once: the later one is refused, and a confirmed row never becomes refuted.
@@ -282,7 +269,6 @@ async def test_a_row_that_changed_while_a_person_decided_keeps_its_state(postgre
     assert CONFIRMED is entry.state
 
 
-@pytest.mark.asyncio
 async def test_a_balance_is_noted_until_the_transfer_may_have_left(opened, sandbox):
     """A reading that came later says nothing of the time before, so it is not kept."""
     sandbox.fail("lost")
@@ -298,7 +284,6 @@ async def test_a_balance_is_noted_until_the_transfer_may_have_left(opened, sandb
     assert (UNKNOWN, Decimal("50.000001")) == (entry.state, entry.balance_before)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("balance", [50.0, "50", None, Decimal("NaN"), Decimal("Infinity")])
 async def test_a_balance_is_an_exact_amount(balance):
     """A float has lost digits before it gets here."""

@@ -29,7 +29,6 @@ async def as_an_earlier_version(url, key, text):
     await engine.dispose()
 
 
-@pytest.mark.asyncio
 async def test_every_step_takes_every_spelling(opened, url):
     """Intending, looking, judging and renewing."""
     async with opened() as journal:
@@ -49,7 +48,6 @@ async def test_every_step_takes_every_spelling(opened, url):
     assert 2 == len(found[0].rounds)
 
 
-@pytest.mark.asyncio
 async def test_a_revision_in_the_other_spelling_is_the_next_round_of_the_same_key(opened, sandbox):
     """As a key of its own its round could be claimed beside those of the first one."""
     async with opened() as journal, sandbox.client(journal=journal) as client:
@@ -65,7 +63,6 @@ async def test_a_revision_in_the_other_spelling_is_the_next_round_of_the_same_ke
     assert [7] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("text", [TORN, MIXED])
 async def test_what_an_earlier_version_paid_is_not_paid_again(opened, url, sandbox, text):
     """Under the very bytes that it kept; one call, a list, and a queue."""
@@ -82,7 +79,6 @@ async def test_what_an_earlier_version_paid_is_not_paid_again(opened, url, sandb
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_nor_under_the_other_spelling(opened, url, sandbox):
     """The library kept the bytes of a service, and then a person paid with the command."""
     async with opened() as journal, sandbox.client(journal=journal) as client:
@@ -92,7 +88,6 @@ async def test_nor_under_the_other_spelling(opened, url, sandbox):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_of_two_rows_the_one_that_may_have_moved_money_counts(opened, url, sandbox):
     """Both are on record from before; a person still reaches each by its own text."""
     async with opened() as journal, sandbox.client(journal=journal) as client:
@@ -110,7 +105,6 @@ async def test_of_two_rows_the_one_that_may_have_moved_money_counts(opened, url,
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_two_spellings_in_one_list_are_one_key(opened, sandbox):
     """Nothing is sent; the list is refused as a whole."""
     async with opened() as journal, sandbox.client(journal=journal) as client:

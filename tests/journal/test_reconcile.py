@@ -36,7 +36,6 @@ async def lose(client, key="k1"):
     return raised.value
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("applied", "verdict"), [(True, Verdict.APPLIED), (False, Verdict.NOT_APPLIED)]
 )
@@ -61,7 +60,6 @@ async def test_a_lost_answer_is_judged_by_balances(sandbox, journal, applied, ve
     ]
 
 
-@pytest.mark.asyncio
 async def test_a_reconciliation_prints_all_it_rests_on(sandbox, journal):
     """Verdict, balances, times, each assumption and the reason."""
     sandbox.fail("lost")
@@ -77,7 +75,6 @@ async def test_a_reconciliation_prints_all_it_rests_on(sandbox, journal):
         assert part in text
 
 
-@pytest.mark.asyncio
 async def test_nothing_is_assumed_by_default(sandbox, journal):
     """And without a balance before there is nothing to compare."""
     sandbox.fail("lost")
@@ -90,7 +87,6 @@ async def test_nothing_is_assumed_by_default(sandbox, journal):
     assert "nobody read the balance before the transfer: pass before=" in str(unread)
 
 
-@pytest.mark.asyncio
 async def test_what_is_known_to_be_wrong_is_not_assumed():
     """The account's currency and the journal's other transfers are looked at."""
     account = {"user_id": 2000, "balance": "50", "currency": "USD"}
@@ -110,7 +106,6 @@ async def test_what_is_known_to_be_wrong_is_not_assumed():
     assert Verdict.INCONCLUSIVE is shared.verdict
 
 
-@pytest.mark.asyncio
 async def test_an_open_transfer_to_the_client_may_still_arrive_however_old_it_is(sandbox):
     """It was lost before the balance was read, and may be in the change all the same."""
     sandbox.fail("lost", times=2, applied=False)
@@ -127,7 +122,6 @@ async def test_an_open_transfer_to_the_client_may_still_arrive_however_old_it_is
     assert "another transfer to this client, 'older', unknown" in found.reasons[0]
 
 
-@pytest.mark.asyncio
 async def test_an_earlier_round_of_the_key_is_another_transfer(sandbox, journal):
     """Somebody found it not applied and renewed it: he may have looked too early."""
     sandbox.fail("lost", times=2, applied=False)
@@ -155,7 +149,6 @@ def entry(**changes):
     return attrs.evolve(made, **changes)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("changes", "quiet_for", "verdict"),
     [
@@ -173,7 +166,6 @@ async def test_not_applied_needs_time_to_have_passed(sandbox, changes, quiet_for
     assert verdict is found.verdict
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("given", "error"),
     [
@@ -205,7 +197,6 @@ async def two_to_one_client(sandbox, client, journal, *, before_the_other):
     return await journal.get(error.idempotency_key)
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_that_was_sent_before_may_lie_after_the_reading(sandbox, journal):
     """The balance was noted, then another was paid: its 5 AUD are not this one's."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -216,7 +207,6 @@ async def test_a_transfer_that_was_sent_before_may_lie_after_the_reading(sandbox
     assert "another transfer to this client, 'other'" in found.reasons[0]
 
 
-@pytest.mark.asyncio
 async def test_a_reading_of_unknown_time_may_be_older_than_another_transfer(sandbox, journal):
     """Unless its time is told, or it is the one on record."""
     async with journal, sandbox.client(journal=journal) as client:
@@ -237,7 +227,6 @@ async def test_a_reading_of_unknown_time_may_be_older_than_another_transfer(sand
     assert [Verdict.NOT_APPLIED] * 3 == [found.verdict for found in true]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "reading",
     [
@@ -253,7 +242,6 @@ async def test_a_time_without_a_reading_or_a_zone_is_refused(sandbox, reading):
     assert () == sandbox.requests
 
 
-@pytest.mark.asyncio
 async def test_a_reading_from_after_the_transfer_left_is_refused(sandbox):
     """It may have the transfer in it, and then says that nothing came."""
     async with sandbox.client() as client:

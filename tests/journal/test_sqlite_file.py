@@ -43,7 +43,6 @@ async def pay(journal, sandbox):
         await journal._engine.dispose()
 
 
-@pytest.mark.asyncio
 @OPENERS
 async def test_a_file_with_two_names_pays_nothing(tmp_path, sandbox, opened):
     """Under either name, and the error says what to do; with one name left it is paid once."""
@@ -59,7 +58,6 @@ async def test_a_file_with_two_names_pays_nothing(tmp_path, sandbox, opened):
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 @OPENERS
 async def test_an_empty_file_with_two_names_is_refused_before_anything_is_made(
     tmp_path, sandbox, opened
@@ -74,7 +72,6 @@ async def test_an_empty_file_with_two_names_is_refused_before_anything_is_made(
     assert (b"", (), []) == (one.read_bytes(), sandbox.requests, [*tmp_path.glob("*-wal")])
 
 
-@pytest.mark.asyncio
 async def test_a_link_to_what_lies_beside_is_refused_too(tmp_path):
     """The write-ahead log holds what was sent."""
     path = tmp_path / "j.db"
@@ -86,7 +83,6 @@ async def test_a_link_to_what_lies_beside_is_refused_too(tmp_path):
                 pass
 
 
-@pytest.mark.asyncio
 async def test_each_connection_looks_again(tmp_path):
     """A link may be made while the program runs; an engine may make a connection for each step."""
     path = tmp_path / "j.db"
@@ -98,7 +94,6 @@ async def test_each_connection_looks_again(tmp_path):
             await journal.get("k1")
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("where", ["file", "folder"])
 async def test_a_symbolic_link_is_the_same_name(tmp_path, sandbox, where):
     """SQLite follows it, and finds the same WAL."""
@@ -115,7 +110,6 @@ async def test_a_symbolic_link_is_the_same_name(tmp_path, sandbox, where):
     assert "" == fault_of_file(str(link))
 
 
-@pytest.mark.asyncio
 async def test_what_is_in_memory_has_no_name():
     """It cannot have two."""
     for path in ("", "/:memory:"):
@@ -147,7 +141,6 @@ def replace(path):
     path.touch()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("move", [rename, delete, link, replace])
 async def test_nothing_is_paid_from_a_file_that_goes_by_its_name_no_more(tmp_path, sandbox, move):
     """Whoever opens that name, or the new one, would see nothing of it and pay again."""
@@ -162,7 +155,6 @@ async def test_nothing_is_paid_from_a_file_that_goes_by_its_name_no_more(tmp_pat
     assert [5] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_what_has_left_is_settled_in_a_file_that_was_moved(tmp_path, sandbox):
     """What is known is written down where the claim was, whatever the file is called."""
     path = tmp_path / "j.db"

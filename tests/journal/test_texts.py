@@ -25,7 +25,6 @@ def refused(_request):
     return httpx.Response(400, json={**body, "data": None})
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_with_a_dash_is_recorded(narrow):
     """It stayed `sent`, and its client was blocked for every other key."""
     async with SQLJournal(narrow) as journal, refusing(journal) as client:
@@ -47,13 +46,11 @@ def refusing(journal):
     )
 
 
-@pytest.mark.asyncio
 async def test_what_fits_is_kept_as_it_is(narrow):
     """An é is one of the 256."""
     assert "caf\u00e9" == await settled(narrow, "caf\u00e9")
 
 
-@pytest.mark.asyncio
 async def test_what_a_person_writes_is_kept_too(narrow):
     """Names and notes of each decision, and of an answer that comes after it."""
     async with SQLJournal(narrow) as journal:
@@ -73,7 +70,6 @@ async def test_what_a_person_writes_is_kept_too(narrow):
     assert "the answer came after the decision and says 'rejected'" in (found.note or "")
 
 
-@pytest.mark.asyncio
 async def test_nul_and_half_a_character_keep_no_decision_from_being_written(opened):
     """PostgreSQL takes no NUL; no database takes a lone surrogate."""
     async with opened() as journal:

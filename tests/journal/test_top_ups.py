@@ -195,7 +195,6 @@ def test_limits_that_make_no_sense_are_refused(limits, error):
         plan(account(), **limits)
 
 
-@pytest.mark.asyncio
 async def test_a_plan_is_paid_and_the_next_one_goes_on(tmp_path):
     """With a journal: nobody twice, an old row anew, and one that is no longer due withdrawn."""
     world = Sandbox()
@@ -239,7 +238,6 @@ async def _plan(client: AsyncResellerClient, journal):
 # --- revising
 
 
-@pytest.mark.asyncio
 async def test_a_worker_that_has_read_the_old_round_sends_nothing(opened):
     """It loses its claim, and the new round is claimed once."""
     async with opened() as journal:
@@ -254,7 +252,6 @@ async def test_a_worker_that_has_read_the_old_round_sends_nothing(opened):
         ]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("state", ["none", "sent", "confirmed"])
 async def test_only_what_was_never_sent_is_revised(opened, state):
     """Its amount may have moved."""
@@ -268,7 +265,6 @@ async def test_only_what_was_never_sent_is_revised(opened, state):
             await journal.revise(_old(1001), by="me", note="")
 
 
-@pytest.mark.asyncio
 async def test_a_key_is_not_revised_for_another_client(opened):
     """That would be another transfer."""
     async with opened() as journal:

@@ -187,7 +187,6 @@ NOTES = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("where", ["pause", "queue"])
 @pytest.mark.parametrize("end", ENDS)
@@ -205,7 +204,6 @@ async def test_what_attempts_reached_counts_where_a_call_is_ended(operation, whe
     check(operation, fates, error, found.finished)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("fates", FATES[1:], ids=", then ".join)
 async def test_what_attempts_reached_counts_where_retries_end(operation, fates):
@@ -217,7 +215,6 @@ async def test_what_attempts_reached_counts_where_retries_end(operation, fates):
     check(operation, fates, error, found.finished)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("fates", FATES, ids=", then ".join)
 async def test_what_attempts_reached_counts_where_the_limiter_refuses(fates):
     """What it raises reaches the caller; only doubt about a write is raised in its place."""
@@ -233,7 +230,6 @@ async def test_what_attempts_reached_counts_where_the_limiter_refuses(fates):
     assert [refused if REFUSED in fates else "nothing was sent"] == error.__notes__
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("fates", FATES, ids=", then ".join)
 async def test_an_answer_counts_whatever_attempts_reached(fates):
     """Twice means the same as once, so the answer to the last is the answer."""
@@ -243,7 +239,6 @@ async def test_an_answer_counts_whatever_attempts_reached(fates):
     assert Outcome.APPLIED is found.finished
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_before_a_closed_port_is_said_on_a_cancellation():
     """On real sockets: a 429, then nobody listens, then the caller leaves in the wait."""
     events: list[CallEvent] = []

@@ -55,7 +55,6 @@ class Ending:
         return dict(self.server.applied)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", TABLE)
 async def test_each_operation_meets_each_fault_by_the_rules(name):
     """Class, outcome and sends are the table's, and the server's count bears the outcome out."""

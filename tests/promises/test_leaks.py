@@ -36,7 +36,6 @@ def key_of(account):
     return account.subaccount.api_key.get_secret_value()
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("fault", ["stall", "status_503", "lost_fin_applied"])
 async def test_sentry_with_locals_and_breadcrumbs_shows_no_secret(fault, caplog):
     """The event as it would be sent: frames, their locals, log lines and their arguments."""
@@ -63,7 +62,6 @@ async def test_sentry_with_locals_and_breadcrumbs_shows_no_secret(fault, caplog)
     assert key_of(account) not in text
 
 
-@pytest.mark.asyncio
 async def test_rich_tracebacks_with_locals_show_no_secret():
     """As a terminal or a notebook prints them."""
     async with FaultServer.striking("stall") as server:
@@ -83,7 +81,6 @@ async def test_rich_tracebacks_with_locals_show_no_secret():
     assert_clean(text)
 
 
-@pytest.mark.asyncio
 async def test_structlog_shows_no_secret_of_models_and_errors(capsys):
     """As JSON with locals, and as the console prints it."""
     async with FaultServer.striking("stall") as server, Sandbox().client() as sandbox:

@@ -84,7 +84,6 @@ def _applied_transfers(server: FaultServer) -> Counter[int]:
 
 
 @pytest.mark.heavy
-@pytest.mark.asyncio
 async def test_no_transfer_is_applied_twice_and_none_is_told_wrongly():
     """Under random faults nothing doubles, and unsent, refused and applied mean just that."""
     number, told = rounds(1_000, 10_000), Told()
@@ -109,7 +108,6 @@ async def test_no_transfer_is_applied_twice_and_none_is_told_wrongly():
 
 
 @pytest.mark.heavy
-@pytest.mark.asyncio
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_cancellations_lose_no_place_and_never_lie(seed, caplog):
     """After many cancellations at random points all places work and nothing is left behind."""
@@ -157,7 +155,6 @@ async def test_cancellations_lose_no_place_and_never_lie(seed, caplog):
     assert min(noted["sent"], noted["unsent"]) > number / 100, noted
 
 
-@pytest.mark.asyncio
 async def test_a_storm_is_not_made_worse():
     """With the server hanging up on everybody, the retry budget keeps the requests few."""
     async with FaultServer() as server:
@@ -170,7 +167,6 @@ async def test_a_storm_is_not_made_worse():
         assert 1_000 <= server.tries <= 1_400
 
 
-@pytest.mark.asyncio
 async def test_a_flaky_server_is_no_obstacle():
     """With one request in twenty failing, all of a thousand reads succeed."""
     ways = {0: "status_503", 20: "lost_fin"}

@@ -103,7 +103,6 @@ def _client_answering(answer, **options) -> AsyncResellerClient:
     return AsyncResellerClient("user", KEY, transport=transport, retry=QUICK, **options)
 
 
-@pytest.mark.asyncio
 async def test_models_keep_their_secrets(log, fields):
     """And give them to those who ask."""
     answers = {"GET": SUCCESS, "PUT": SUCCESS}
@@ -146,7 +145,6 @@ def _fail(request: httpx.Request) -> httpx.Response:
     raise httpx.ReadError(f"lost {request.headers['Authorization']} {KEY}", request=request)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("answer", [_echo, _echo_plainly, _echo_names, _fail])
 async def test_errors_keep_secrets_that_a_server_repeats(log, fields, answer):
     """In message, excerpt, field errors, traceback with locals, pickle and log."""
@@ -161,7 +159,6 @@ async def test_errors_keep_secrets_that_a_server_repeats(log, fields, answer):
             _assert_silent(caught.value)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("seconds", [0.0, 0.01])
 async def test_a_cancelled_call_keeps_its_secrets(log, fields, seconds):
     """Frames of the HTTP library hold headers and body."""
@@ -182,7 +179,6 @@ async def test_a_cancelled_call_keeps_its_secrets(log, fields, seconds):
                 assert [] == [canary for canary in CANARIES if canary in text], text
 
 
-@pytest.mark.asyncio
 async def test_logs_of_the_http_library_hold_no_secret(log, fields):
     """At level 1, over a real socket."""
     from support.fault_server import FaultServer  # noqa: PLC0415
@@ -200,7 +196,6 @@ async def test_logs_of_the_http_library_hold_no_secret(log, fields):
     assert any(record.name.startswith("httpcore") for record in log.records)
 
 
-@pytest.mark.asyncio
 async def test_no_mask_becomes_a_password(fields):
     """What was pickled or printed raises before anything is sent; a copy is as good as new."""
     sent: list[bytes] = []

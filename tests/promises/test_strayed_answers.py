@@ -6,7 +6,6 @@ import json
 from decimal import Decimal
 
 import httpx
-import pytest
 
 from clicksend_reseller import AsyncResellerClient, CallEvent, TransferOutcomeUnknownError
 from clicksend_reseller.journal import Assumptions, Verdict, reconcile_transfer
@@ -69,7 +68,6 @@ async def late_client(late: LateServer):
         await late.ended()
 
 
-@pytest.mark.asyncio
 async def test_an_answer_about_another_account_is_asked_for_again(caplog):
     """It came late on a kept connection, which is closed, and no attempt is counted."""
     late, events = LateServer(), list[CallEvent]()
@@ -83,7 +81,6 @@ async def test_an_answer_about_another_account_is_asked_for_again(caplog):
     assert "get_account: an answer about account 1 came, so it is asked again" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_an_answer_about_another_page_is_asked_for_again():
     """A walk would else see one page twice, and another never."""
     late = LateServer()
@@ -92,7 +89,6 @@ async def test_an_answer_about_another_page_is_asked_for_again():
     assert [1, 6] == [page.accounts[0].user_id for page in pages]
 
 
-@pytest.mark.asyncio
 async def test_the_own_account_is_read_on_a_connection_of_its_own():
     """Nothing in its answer would show that it is about a client."""
     async with late_client(LateServer()) as client:
@@ -100,7 +96,6 @@ async def test_the_own_account_is_read_on_a_connection_of_its_own():
         assert 1 == (await client.get_own_account()).user_id
 
 
-@pytest.mark.asyncio
 async def test_an_answer_on_a_fresh_connection_is_given_as_it_is(caplog):
     """It is the server's word, and said in the log; it is asked once more at most."""
     late = LateServer(always=9)
@@ -111,7 +106,6 @@ async def test_an_answer_on_a_fresh_connection_is_given_as_it_is(caplog):
     assert 2 == caplog.text.count(given)
 
 
-@pytest.mark.asyncio
 async def test_a_mock_that_answers_about_another_account_still_works(caplog):
     """It is asked once, and a transfer's balance of somebody else is not the client's."""
     asked = []
@@ -128,7 +122,6 @@ async def test_a_mock_that_answers_about_another_account_still_works(caplog):
     assert "transfer_credit: the API's answer is about account 60, given as it is" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_a_reconciliation_reads_on_a_fresh_connection():
     """A late answer with the balance of before says NOT_APPLIED of what was applied."""
     late = LateServer()
@@ -139,7 +132,6 @@ async def test_a_reconciliation_reads_on_a_fresh_connection():
     assert [1, 2] == [number for number, _ in late.requests]
 
 
-@pytest.mark.asyncio
 async def test_a_reconciliation_gives_no_verdict_from_another_s_account():
     """Its balance says nothing about the client's."""
     error = TransferOutcomeUnknownError("lost", client_user_id=2, amount=5, currency="AUD")

@@ -35,7 +35,6 @@ def load():
 over_aiohttp = load()
 
 
-@pytest.mark.asyncio
 async def test_transfers_go_out_on_fresh_connections():
     """Each on its own, and reads too."""
     async with FaultServer() as server:
@@ -47,7 +46,6 @@ async def test_transfers_go_out_on_fresh_connections():
         assert {("transfer", n, 5): 1 for n in (1, 2, 3)} == server.applied
 
 
-@pytest.mark.asyncio
 async def test_reads_alone_may_keep_their_connection():
     """Which is where the speed is."""
     async with FaultServer() as server:
@@ -58,7 +56,6 @@ async def test_reads_alone_may_keep_their_connection():
         assert 1 == server.connections
 
 
-@pytest.mark.asyncio
 async def test_what_aiohttp_repeats_by_itself_is_one_send_and_an_error():
     """It sends a PUT again when the connection breaks; the body of ours is given once."""
     async with FaultServer() as server:
@@ -74,7 +71,6 @@ async def test_what_aiohttp_repeats_by_itself_is_one_send_and_an_error():
         assert {("transfer", 2, 5): 2, ("transfer", 1, 5): 1} == server.applied
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_transfer_meets_each_fault_by_the_rules(name):
     """The outcome is the table's, or less is known; the server's count bears it out."""
@@ -104,7 +100,6 @@ SHARES = {
 
 
 @pytest.mark.heavy
-@pytest.mark.asyncio
 async def test_no_transfer_is_applied_twice():
     """Under random faults, over connections that are not ours."""
     number, outcomes = rounds(300, 10_000), dict[int, str]()

@@ -101,7 +101,6 @@ async def call_thirty_times(sandbox, limiter):
         await asyncio.gather(*calls, return_exceptions=True)
 
 
-@pytest.mark.asyncio
 async def test_one_process_stays_under_the_limit(sandbox, clock):
     """Thirty calls at once against a limit of 20, and no 429."""
     clock.start()
@@ -109,7 +108,6 @@ async def test_one_process_stays_under_the_limit(sandbox, clock):
     assert {200: 30} == statuses(sandbox)
 
 
-@pytest.mark.asyncio
 async def test_a_semaphore_fits_and_keeps_no_window(sandbox):
     """It bounds what goes on at once; of thirty calls in one window ten are refused."""
     await call_thirty_times(sandbox, asyncio.Semaphore(5))
@@ -146,7 +144,6 @@ class Callers:
         assert [0, 0, 0] == [process.returncode for process in self.processes]
 
 
-@pytest.mark.asyncio
 @pytest.mark.heavy
 async def test_three_processes_stay_under_a_limit_that_they_share(sandbox, clock, redis):
     """Three times 30 calls, a limit of 20, and no 429; with a limit each there are many."""
@@ -167,7 +164,6 @@ async def test_three_processes_stay_under_a_limit_that_they_share(sandbox, clock
 # --- Redis is not there
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("with_journal", [False, True])
 async def test_without_redis_nothing_is_sent(with_journal, sandbox, redis, shared):
     """Its error reaches the caller unchanged, with a note; the call is NOT_SENT, no key claimed."""
@@ -192,7 +188,6 @@ async def test_without_redis_nothing_is_sent(with_journal, sandbox, redis, share
     await shared.redis.aclose()
 
 
-@pytest.mark.asyncio
 async def test_a_redis_that_hangs_is_met_by_the_deadline(sandbox, redis, shared):
     """The limiter stands inside the deadline, so the call ends, and nothing was sent."""
     async with sandbox.client(limiter=shared, deadline=0.3) as client:
@@ -207,7 +202,6 @@ async def test_a_redis_that_hangs_is_met_by_the_deadline(sandbox, redis, shared)
     await shared.redis.aclose()
 
 
-@pytest.mark.asyncio
 async def test_the_bucket_keeps_one_window_only(sandbox, shared):
     """Calls that no longer count are forgotten, or Redis would fill up."""
     shared.rates[0].interval = 1
@@ -219,7 +213,6 @@ async def test_the_bucket_keeps_one_window_only(sandbox, shared):
     await shared.redis.aclose()
 
 
-@pytest.mark.asyncio
 async def test_a_call_that_asks_with_an_earlier_time_sees_the_later_ones(shared):
     """Of two processes that ask at once, the later one in Redis may have read its clock first."""
     script = await shared.redis.script_load(several_processes.SCRIPT)

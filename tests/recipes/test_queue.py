@@ -94,7 +94,6 @@ async def office(postgres, examples):
 # --- one transaction
 
 
-@pytest.mark.asyncio
 async def test_invoice_intent_and_job_are_one_transaction(office):
     """A number that is taken leaves nothing new behind, in any of the three tables."""
     await office.bill("invoice-1", 1001)
@@ -106,7 +105,6 @@ async def test_invoice_intent_and_job_are_one_transaction(office):
     assert ({"invoice-1": "intended"}, {"todo": 1}) == (await office.states(), await office.jobs())
 
 
-@pytest.mark.asyncio
 async def test_an_intent_that_is_refused_takes_the_invoice_and_the_job_with_it(office):
     """The journal knows the key for another amount, so nobody is billed."""
     await office.bill("invoice-1", 1001)
@@ -119,7 +117,6 @@ async def test_an_intent_that_is_refused_takes_the_invoice_and_the_job_with_it(o
     assert ([], {"todo": 1}) == (rows, await office.jobs())
 
 
-@pytest.mark.asyncio
 async def test_a_commit_that_fails_leaves_nothing(office):
     """The job is no exception: it is written on the connection of the others."""
     async with office.engine.begin() as own:
@@ -135,7 +132,6 @@ async def test_a_commit_that_fails_leaves_nothing(office):
 # --- how jobs end
 
 
-@pytest.mark.asyncio
 async def test_a_job_pays_its_invoice(office):
     """The plain way."""
     sandbox = Sandbox()
@@ -146,7 +142,6 @@ async def test_a_job_pays_its_invoice(office):
     assert {"invoice-1": "confirmed"} == await office.states()
 
 
-@pytest.mark.asyncio
 async def test_a_lost_answer_ends_the_job_and_calls_somebody(office, caplog):
     """The job is not run again, because nothing but a person could do more."""
     sandbox = Sandbox()
@@ -159,7 +154,6 @@ async def test_a_lost_answer_ends_the_job_and_calls_somebody(office, caplog):
     assert alert.getMessage().startswith("somebody must look at invoice invoice-1: ")
 
 
-@pytest.mark.asyncio
 async def test_a_job_that_sent_nothing_runs_again(office):
     """A refused connection is no reason to give up, and the key is the same."""
     sandbox = Sandbox()
@@ -174,7 +168,6 @@ async def test_a_job_that_sent_nothing_runs_again(office):
     assert ({"succeeded": 1}, [5]) == (await office.jobs(), paid_to(sandbox, 1001))
 
 
-@pytest.mark.asyncio
 async def test_a_refusal_ends_the_job_at_once(office):
     """Nothing gets better by asking again: the job fails, and the reason is on record."""
     sandbox = Sandbox(credit="1")
@@ -185,7 +178,6 @@ async def test_a_refusal_ends_the_job_at_once(office):
     assert {"invoice-1": "rejected"} == await office.states()
 
 
-@pytest.mark.asyncio
 async def test_a_second_transfer_to_a_client_waits_and_gives_up_in_the_end(office):
     """While the first is unknown the second is not sent; ten tries are enough."""
     sandbox = Sandbox()
@@ -251,7 +243,6 @@ async def kill_and_go_on(office, *, with_key, jobs, kills):
     return {each: len(paid_to(sandbox, each)) for each in clients}
 
 
-@pytest.mark.asyncio
 @pytest.mark.heavy
 async def test_with_the_key_a_killed_worker_never_pays_twice(office):
     """Stalled jobs are retried each time: each is paid once, or unknown and on record as such."""
@@ -264,7 +255,6 @@ async def test_with_the_key_a_killed_worker_never_pays_twice(office):
     assert "confirmed" in states.values()
 
 
-@pytest.mark.asyncio
 @pytest.mark.heavy
 async def test_without_the_key_the_same_queue_pays_twice(office):
     """The test above can fail: it is the key that keeps money, and not the queue."""

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 
 import httpx
-import pytest
 
 from clicksend_reseller import AsyncResellerClient
 from clicksend_reseller.sandbox import Sandbox
@@ -91,7 +90,6 @@ def test_no_credit_is_lost_between_threads():
     assert 4 * each == len(sandbox.ledger)
 
 
-@pytest.mark.asyncio
 async def test_it_stands_beside_a_running_loop():
     """An async test serves from its thread and calls over the socket; the thread then ends."""
     before = set(threading.enumerate())

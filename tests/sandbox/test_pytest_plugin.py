@@ -213,7 +213,6 @@ def test_an_impossible_mark_is_told_in_a_line(run):
 FAILING = """
     import pytest
 
-    @pytest.mark.asyncio
     async def test_that_fails(reseller_sandbox, reseller_client):
         reseller_sandbox.add_account(user_id=60)
         reseller_sandbox.fail("lost", operation="transfer_credit")

@@ -54,7 +54,6 @@ class Body:
         self.taken = True
 
 
-@pytest.mark.asyncio
 async def test_an_error_knows_its_request():
     """As the library's own do, which is what their handlers print."""
     sandbox = Sandbox()
@@ -65,7 +64,6 @@ async def test_an_error_knows_its_request():
     assert "/v3/account" == caught.value.request.url.path
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", ["hang", "drip"])
 async def test_silence_lasts_until_the_caller_gives_up(family, kind):
@@ -82,7 +80,6 @@ async def test_silence_lasts_until_the_caller_gives_up(family, kind):
     assert [False] == [entry.told for entry in sandbox.ledger]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("kind", ["reset", "lost", "cut", "garbage"])
 async def test_whatever_loses_the_answer_has_taken_the_whole_body(kind):
     """On a socket it would have left, so a one-shot body must count it as left here too."""
@@ -94,7 +91,6 @@ async def test_whatever_loses_the_answer_has_taken_the_whole_body(kind):
     assert (True, True) == (body.asked, body.taken)
 
 
-@pytest.mark.asyncio
 async def test_a_refused_connection_never_asks_for_the_body():
     """That is the proof of "unsent"; it comes before faults that were armed earlier."""
     sandbox, body = Sandbox(), Body()
@@ -107,7 +103,6 @@ async def test_a_refused_connection_never_asks_for_the_body():
     assert ["lost"] == [armed.fault.kind for armed in sandbox.faults]
 
 
-@pytest.mark.asyncio
 async def test_a_refused_connection_can_be_of_one_operation():
     """The path is known before the body is."""
     sandbox = Sandbox()
@@ -118,7 +113,6 @@ async def test_a_refused_connection_can_be_of_one_operation():
             await client.put("/reseller/transfer-credit", json=TRANSFER)
 
 
-@pytest.mark.asyncio
 async def test_a_cut_answer_keeps_its_status_and_half_its_body():
     """Half an answer is more than none: the status line was readable."""
     sandbox = Sandbox()
@@ -131,7 +125,6 @@ async def test_a_cut_answer_keeps_its_status_and_half_its_body():
     assert (200, half) == (response.status_code, len(b"".join(parts)))
 
 
-@pytest.mark.asyncio
 async def test_a_told_transfer_is_marked_in_the_ledger():
     """``told`` says that the caller was given the whole answer."""
     sandbox = Sandbox()
@@ -149,7 +142,6 @@ async def test_a_told_transfer_is_marked_in_the_ledger():
     assert [(1, True)] == [(entry.request, entry.told) for entry in sandbox.ledger]
 
 
-@pytest.mark.asyncio
 async def test_a_caller_who_leaves_before_the_answer_was_not_told():
     """Every answer takes a turn of the loop, so a cancellation can fall between."""
     sandbox = Sandbox()
@@ -208,7 +200,6 @@ FIELDS = AccountFields(
 )
 
 
-@pytest.mark.asyncio
 async def test_the_client_reads_all_of_the_cast():
     """Every oddity of the first twelve becomes an account."""
     sandbox = Sandbox(accounts=31)
@@ -225,7 +216,6 @@ async def test_the_client_reads_all_of_the_cast():
     )
 
 
-@pytest.mark.asyncio
 async def test_the_client_creates_updates_and_pays():
     """The story of one client, from the creation to the first credit."""
     sandbox = Sandbox()
@@ -242,7 +232,6 @@ async def test_the_client_creates_updates_and_pays():
     assert [Decimal(12)] == sandbox.transfers_to(ada.user_id)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("kind", ["lost", "cut", "garbage", "page"])
 async def test_the_client_sends_a_transfer_once_and_owns_up(kind):
     """The answer is lost, the money has moved, and the error says that it cannot know."""
@@ -255,7 +244,6 @@ async def test_the_client_sends_a_transfer_once_and_owns_up(kind):
     assert [False] == [entry.told for entry in sandbox.ledger]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("user_id", "kind"), [(1011, "lost"), (1012, "hang")])
 async def test_the_last_two_of_the_cast_always_leave_a_transfer_in_doubt(user_id, kind):
     """1011 loses every answer and 1012 never gives one; reads of both go well."""
@@ -269,7 +257,6 @@ async def test_the_last_two_of_the_cast_always_leave_a_transfer_in_doubt(user_id
     assert [kind, kind, None] == [request.fault for request in sandbox.requests]
 
 
-@pytest.mark.asyncio
 async def test_the_client_repeats_a_transfer_that_was_never_asked_for():
     """A refused connection is proof, so the second attempt pays, once."""
     sandbox = Sandbox()
@@ -279,7 +266,6 @@ async def test_the_client_repeats_a_transfer_that_was_never_asked_for():
     assert [Decimal(12)] == sandbox.transfers_to(1001)
 
 
-@pytest.mark.asyncio
 async def test_the_client_gives_up_unsent_where_every_connection_is_refused():
     """No attempt left, so nothing can have been applied."""
     sandbox = Sandbox()
@@ -294,7 +280,6 @@ async def test_the_client_gives_up_unsent_where_every_connection_is_refused():
     )
 
 
-@pytest.mark.asyncio
 async def test_the_client_knows_the_refusals():
     """Short of credit, too many calls, and somebody else's key."""
     sandbox = Sandbox(credit="5")

@@ -14,7 +14,6 @@ PAID = ("transfer", 60, 12)
 # The oracle
 
 
-@pytest.mark.asyncio
 async def test_a_lost_answer_is_applied_once():
     """The client hears nothing, the money has moved."""
     async with FaultServer() as server:
@@ -23,7 +22,6 @@ async def test_a_lost_answer_is_applied_once():
         assert server.applied == {PAID: 1}
 
 
-@pytest.mark.asyncio
 async def test_a_reset_before_reading_applies_nothing():
     """The client hears the same as after a lost answer, the money has not moved."""
     async with FaultServer() as server:
@@ -32,7 +30,6 @@ async def test_a_reset_before_reading_applies_nothing():
         assert server.applied == {}
 
 
-@pytest.mark.asyncio
 async def test_a_transfer_sent_twice_counts_twice():
     """The oracle forgives nobody."""
     async with FaultServer() as server:
@@ -41,7 +38,6 @@ async def test_a_transfer_sent_twice_counts_twice():
         assert server.applied == {PAID: 2}
 
 
-@pytest.mark.asyncio
 async def test_half_a_request_has_not_arrived():
     """One byte short is not applied, but every byte was seen."""
     async with FaultServer() as server:
@@ -55,7 +51,6 @@ async def test_half_a_request_has_not_arrived():
         assert server.applied == {}
 
 
-@pytest.mark.asyncio
 async def test_a_request_in_single_bytes_arrives_once():
     """How the bytes come makes no difference."""
     async with FaultServer() as server:
@@ -68,7 +63,6 @@ async def test_a_request_in_single_bytes_arrives_once():
         assert server.applied == {PAID: 1}
 
 
-@pytest.mark.asyncio
 async def test_requests_on_one_connection_are_told_apart():
     """Two in one go are two requests of one connection, each answered."""
     async with FaultServer() as server:
@@ -79,7 +73,6 @@ async def test_requests_on_one_connection_are_told_apart():
         assert (server.connections, server.tries) == (1, 2)
 
 
-@pytest.mark.asyncio
 async def test_a_request_is_kept_as_it_came():
     """Method, path with query, headers, body."""
     async with FaultServer() as server:
@@ -90,7 +83,6 @@ async def test_a_request_is_kept_as_it_came():
         assert (request.body, request.complete, request.port) == (b"", True, server.port)
 
 
-@pytest.mark.asyncio
 async def test_a_chunked_request_is_refused_and_not_applied():
     """The client must say how long its body is."""
     said = transfer().replace(b"Content-Length: 56", b"Transfer-Encoding: chunked")
@@ -123,7 +115,6 @@ WRITTEN = {
 }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("chunk", [0, 100])
 async def test_each_operation_succeeds_when_nothing_is_wrong(operation, chunk):
@@ -138,7 +129,6 @@ async def test_each_operation_succeeds_when_nothing_is_wrong(operation, chunk):
         assert server.applied == WRITTEN.get(operation, {})
 
 
-@pytest.mark.asyncio
 async def test_the_list_has_pages_that_end():
     """Three accounts in pages of two: two rows, one row, none."""
     async with FaultServer(accounts=3) as server, httpx.AsyncClient(trust_env=False) as client:
@@ -150,7 +140,6 @@ async def test_the_list_has_pages_that_end():
         assert pages == [([1, 2], 2), ([3], 2), ([], 2)]
 
 
-@pytest.mark.asyncio
 async def test_a_wrong_route_and_a_wrong_body_are_refused():
     """As the API words it, and nothing is applied."""
     async with FaultServer() as server:
@@ -161,7 +150,6 @@ async def test_a_wrong_route_and_a_wrong_body_are_refused():
         assert server.applied == {}
 
 
-@pytest.mark.asyncio
 async def test_tls_is_served_to_who_trusts_the_authority():
     """The name is localhost, and connections are kept."""
     async with (
@@ -174,7 +162,6 @@ async def test_tls_is_served_to_who_trusts_the_authority():
         assert (server.connections, server.tries) == (1, 2)
 
 
-@pytest.mark.asyncio
 async def test_a_tls_fault_strikes_one_connection():
     """The next one finds nothing wrong."""
     async with FaultServer(ssl_context=tls.server_context()) as server:
@@ -192,7 +179,6 @@ async def _first_lines(server, *saids):
     return [(await say(server, said)).data[:12].decode() for said in saids]
 
 
-@pytest.mark.asyncio
 async def test_scripts_come_one_after_the_other():
     """Two 503, one 429, then nothing is wrong."""
     async with FaultServer() as server:
@@ -202,7 +188,6 @@ async def test_scripts_come_one_after_the_other():
         assert lines == ["HTTP/1.1 503", "HTTP/1.1 503", "HTTP/1.1 429", "HTTP/1.1 200"]
 
 
-@pytest.mark.asyncio
 async def test_a_fault_may_wait_for_one_operation():
     """Others pass it by."""
     async with FaultServer() as server:
@@ -212,7 +197,6 @@ async def test_a_fault_may_wait_for_one_operation():
         assert lines == ["HTTP/1.1 200", "HTTP/1.1 503", "HTTP/1.1 200"]
 
 
-@pytest.mark.asyncio
 async def test_a_callable_chooses_for_connections_and_requests():
     """It is asked with the number, and with the first line of a request."""
     async with FaultServer() as server:
@@ -247,7 +231,6 @@ def test_a_fault_before_the_request_line_knows_no_operation(fault):
         FaultServer().script(fault, operation="transfer_credit")
 
 
-@pytest.mark.asyncio
 async def test_the_server_goes_down_and_comes_up_on_its_port():
     """Refused, dropped, served again, on one address."""
     async with FaultServer() as server:
@@ -261,7 +244,6 @@ async def test_the_server_goes_down_and_comes_up_on_its_port():
         assert server.applied == {PAID: 1}
 
 
-@pytest.mark.asyncio
 async def test_a_followed_redirect_shows_on_the_other_port():
     """A client that follows a 307 pays twice, and the books say where."""
     async with (
@@ -278,7 +260,6 @@ async def test_a_followed_redirect_shows_on_the_other_port():
 # Life
 
 
-@pytest.mark.asyncio
 async def test_nothing_is_left_behind():
     """Stalled, dripping and idle peers end with the server."""
     before = asyncio.all_tasks()
@@ -295,7 +276,6 @@ async def test_nothing_is_left_behind():
         writer.transport.abort()
 
 
-@pytest.mark.asyncio
 async def test_a_stalled_fault_ends_when_its_peer_goes():
     """A test need not wait for the end of the server."""
     async with FaultServer.striking("stall_applied") as server:
@@ -304,7 +284,6 @@ async def test_a_stalled_fault_ends_when_its_peer_goes():
         assert server.open_connections == 0
 
 
-@pytest.mark.asyncio
 async def test_a_fault_of_the_script_fails_the_test():
     """A mistake in a callable is not taken for a healthy server."""
     with pytest.raises(KeyError, match="no such fault"):

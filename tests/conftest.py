@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import clicksend_reseller
 from clicksend_reseller.sandbox import pytest_plugin
@@ -18,7 +18,14 @@ from support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]  # fixtures, shared by all folders
 
-settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "ci",
+    max_examples=500,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # the first example waits for a busy machine
+)
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=20_000)
 settings.load_profile("deep" if IS_HEAVY else "ci")
 

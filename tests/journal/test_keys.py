@@ -9,7 +9,7 @@ from clicksend_reseller import JournalError, Transfer, TransferState
 from clicksend_reseller.journal import transfer_many
 from clicksend_reseller.journal.sql.schema import table
 from support.aging import put_back
-from support.command_line import Home
+from support.command_line import Home, default_journal, make_journal
 
 COMPOSED, TORN = "facture-\u00e9", "facture-e\u0301"
 MIXED = COMPOSED + TORN
@@ -117,6 +117,7 @@ def test_the_command_finds_what_it_paid_in_each_spelling(tmp_path, serving):
     """It shows the same rounds, and pays once."""
     serving.clear_faults()
     home, client = Home(tmp_path, serving.url), serving.new_client()
+    make_journal(default_journal(home))
     for key in (TORN, COMPOSED):
         words = ("transfer", client, 5, "AUD", "--key", key, "--yes", "--new-journal")
         assert 0 == home.call(*words).status

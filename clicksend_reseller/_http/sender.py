@@ -137,7 +137,7 @@ class Sender:
             }
         # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
         # that never left has another exception of the library's than one that got no answer.
-        to_connect = 0.95 * seconds
+        to_connect = seconds - max(0.05 * seconds, min(0.25, 0.125 * seconds))
         target = self._base_url + operation.path
         if operation.query:
             target += "?" + "&".join(f"{name}={value:d}" for name, value in operation.query.items())

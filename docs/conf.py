@@ -69,13 +69,14 @@ nitpick_ignore_regex = [
         r"(fastapi|httpx|httpx2|opentelemetry|sqlalchemy|starlette|ssl|contextlib|datetime|decimal|collections\.abc|types)\..*",
     ),
     ("py:exc", "SQLAlchemyError"),
-    ("py:class", r"clicksend_reseller\.[.\w]+\.(_Run|Where)"),  # made by the package alone
+    ("py:class", r"clicksend_reseller\.[.\w]+\.(BatchRun|Where)"),  # made by the package alone
     ("py:class", r"Decimal|datetime|Iterable|Mapping|Callable|AbstractAsyncContextManager"),
 ]
 # Keywords and options that a signature names; the docstring beside it says what they are.
 nitpick_ignore = [
     ("py:class", "clicksend_reseller.models.AccountChanges"),
     ("py:class", "Armed"),
+    ("py:class", "Client"),
     ("py:class", "ClientOptions"),
     ("py:class", "HTTPXTransport"),
     ("py:class", "HTTPX2Transport"),

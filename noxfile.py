@@ -284,7 +284,8 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types: mypy and pyright, both strict; the public ones with pyrefly too."""
-    session.install(*runtime(EXTRAS), *dependency_groups(PYPROJECT, "docs", "tests", "types"), "nox")
+    groups = dependency_groups(PYPROJECT, "docs", "tests", "types")
+    session.install(*runtime(EXTRAS), *groups, "nox")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", PUBLIC_TYPES)

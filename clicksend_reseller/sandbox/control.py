@@ -68,7 +68,7 @@ class SandboxControl:
         ]
 
     def fail(self, kind: str, **where: Unpack[Where]) -> Fault:
-        """Arm a fault; the first armed one that matches a request strikes.
+        """Arm a fault; the first armed one that matches a request is used.
 
         Args:
             kind: refuse, reset, lost, hang, drip, cut, garbage, page, empty, error, limit,

@@ -87,7 +87,7 @@ class RemoteSandbox:
         return [entry.amount for entry in self.ledger if entry.client_user_id == client_user_id]
 
     def fail(self, kind: str, **where: Unpack[Where]) -> Fault:
-        """Arm a fault; the first armed one that matches a request strikes.
+        """Arm a fault; the first armed one that matches a request is used.
 
         Args:
             kind: any but refuse, which a server that answers cannot do.

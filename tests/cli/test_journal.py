@@ -96,7 +96,7 @@ def test_holding_stops_what_is_intended(doubtful, served, words):
     run = doubtful.call("journal", "hold", *words, "--note", "restored")
     assert 0 == run.status
     assert "1 blocked, 0 left" in run.err
-    assert "compare with the dashboard before" in run.err
+    assert "Compare with the ClickSend dashboard first" in run.err
     assert "run no list and renew nothing from after the backup" in run.err
     again = doubtful.call("transfer", 1011, 12, "AUD", "--key", "k", "--yes")
     assert (6, 1) == (again.status, len(served.ledger))

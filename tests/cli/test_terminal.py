@@ -90,7 +90,7 @@ def test_the_rate_is_unknown_where_currencies_differ(terminal, served):
     """What arrives cannot be said before."""
     child = terminal("transfer", 1002, 12, "AUD")
     child.expect(r"Send it\? \[y/N\] ")
-    assert "the rate is unknown" in ESCAPE.sub("", child.before)
+    assert "the exchange rate is not known" in ESCAPE.sub("", child.before)
     child.send("n\r")
     assert 3 == ended(child)[0]
 

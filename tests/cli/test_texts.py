@@ -26,7 +26,7 @@ def test_a_password_that_nobody_could_type_again_is_2(live, served, command):
         env=live.env,
     )
     assert 2 == done.returncode
-    assert b"the password holds bytes that are no UTF-8" in done.stderr
+    assert b"the password holds bytes that are not UTF-8" in done.stderr
     assert not any(word in done.stderr for word in (b"\344", b"\366", b"udce4", b"xe4"))
     assert not {"POST", "PUT"} & {request["method"] for request in served.requests}
 
@@ -52,7 +52,7 @@ def test_an_option_that_is_no_text_is_2(live, served, words, option):
         env=live.env,
     )
     assert 2 == done.returncode
-    assert f"{option} holds bytes that are no UTF-8".encode() in done.stderr
+    assert f"{option} holds bytes that are not UTF-8".encode() in done.stderr
     assert ["PUT"] == [each["method"] for each in served.requests if each["method"] != "GET"]
 
 

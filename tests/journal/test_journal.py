@@ -255,6 +255,7 @@ async def test_a_row_that_changed_while_a_person_decided_keeps_its_state(postgre
         await journal.intend(transfer(), realm=REALM)
         assert await journal.claim("k1", 1, realm=REALM, attempt="a")
         assert await journal.settle("k1", 1, "a", UNKNOWN)
+        await put_back(postgres.url(database, driver=driver))
         async with engine.begin() as other:
             await other.execute(update(table).values(state=CONFIRMED.value))
             late = asyncio.ensure_future(

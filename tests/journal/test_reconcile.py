@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import attrs
 import pytest
+from sqlalchemy import update
 
 from clicksend_reseller import (
     JournalEntry,
@@ -12,6 +13,7 @@ from clicksend_reseller import (
     TransferState,
 )
 from clicksend_reseller.journal import Assumptions, SQLJournal, Verdict, reconcile_transfer
+from clicksend_reseller.journal.sql.schema import table
 from clicksend_reseller.sandbox import Sandbox
 
 ALL = Assumptions(exclusive=True, same_currency=True, max_spend=0, quiet_for=0.001)
@@ -127,6 +129,9 @@ async def test_an_earlier_round_of_the_key_is_another_transfer(sandbox, journal)
     sandbox.fail("lost", times=2, applied=False)
     async with journal, sandbox.client(journal=journal) as client:
         await lose(client)
+        async with journal._database.opened.engine.begin() as connection:  # as after 151 s
+            long_ago = datetime.now(UTC) - timedelta(seconds=151)
+            await connection.execute(update(table).values(sent_at=long_ago))
         await journal.resolve("k1", applied=False, by="ann", note="not in the dashboard")
         await journal.renew("k1", by="ann", note="pay it")
         found = await reconcile_transfer(client, await lose(client), ALL, before=50)

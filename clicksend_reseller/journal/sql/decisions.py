@@ -102,7 +102,7 @@ class Decisions(Records):
         """Stop everything that is intended: it becomes unknown, for a person to judge.
 
         Call it after restoring a backup or failing over to a replica that lagged, before any
-        client runs: what the old copy calls intended may have been sent since.
+        client runs: what the restored backup calls intended may have been sent since.
 
         It is not enough. Rows that the copy never had, and rejected ones that were renewed and
         paid since, cannot be held. Run no list from after the backup again, and renew nothing,

@@ -86,7 +86,7 @@ class SandboxControl:
 
     @property
     def faults(self) -> tuple[Armed, ...]:
-        """The faults that wait to strike."""
+        """The faults that are armed."""
         with self.state.lock:
             return self.state.faults.armed
 

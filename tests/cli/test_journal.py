@@ -97,7 +97,7 @@ def test_holding_stops_what_is_intended(doubtful, served, words):
     assert 0 == run.status
     assert "1 blocked, 0 left" in run.err
     assert "Compare with the ClickSend dashboard first" in run.err
-    assert "run no list and renew nothing from after the backup" in run.err
+    assert "until then, pay no list and renew nothing" in run.err
     again = doubtful.call("transfer", 1011, 12, "AUD", "--key", "k", "--yes")
     assert (6, 1) == (again.status, len(served.ledger))
 

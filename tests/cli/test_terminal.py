@@ -80,7 +80,7 @@ def test_ctrl_c_at_the_question_is_130_at_once(terminal, served):
     child = terminal(*TRANSFER)
     child.expect(r"Send it\? \[y/N\] ")
     child.sendintr()
-    child.timeout = 1
+    child.timeout = 10  # to end a process takes a busy machine seconds; an answer would take 20
     status, said = ended(child)
     assert (130, []) == (status, served.paid)
     assert "nothing was sent" in said

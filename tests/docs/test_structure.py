@@ -187,7 +187,9 @@ BESIDE = {
 # Loaded only where pydantic asks for it.
 ON_DEMAND = {"_pydantic": {"attrs", "pydantic", "pydantic_core"}}
 # Four modules have facts and rules that would otherwise be in several places.
-PRIVATE = re.compile(r"\._(?!_version__$|_main__|settings$|wire$|wire\.(?:keys|limits|money|operations)\b)")
+PRIVATE = re.compile(
+    r"\._(?!_version__$|_main__|settings$|wire$|wire\.(?:keys|limits|money|operations)\b)"
+)
 
 
 def imports_of(path):

@@ -87,6 +87,8 @@ def make_app() -> App:
     install = create_install_completion_command(app.install_completion, add_to_startup=True)
     app.command(install, name="--install-completion", help="Install completion for your shell.")
 
+    app.meta.suppress_keyboard_interrupt = False  # it has a setting of its own
+
     @app.meta.default
     def dispatch(
         *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],

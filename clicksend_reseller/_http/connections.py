@@ -169,7 +169,8 @@ class ConnectionStack:
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
-        used = None if request.extensions.get(FRESH) else self._pop()
+        wishes = cast("dict[str, Any]", request.extensions)  # pyright: ignore[reportUnknownMemberType] - a bare dict in httpcore
+        used = None if wishes.get(FRESH) else self._pop()
         connection = used or self._open(request.url.origin)
         self._busy.add(connection)
         try:
@@ -179,7 +180,8 @@ class ConnectionStack:
             raise
         response.stream = _Lease(response.stream, self, connection)
         if used is not None:
-            response.extensions[USED] = partial(self.drop, used)
+            extensions = cast("dict[str, Any]", response.extensions)  # pyright: ignore[reportUnknownMemberType] - the same
+            extensions[USED] = partial(self.drop, used)
         return response
 
     async def aclose(self) -> None:

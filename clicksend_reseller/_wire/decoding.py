@@ -128,6 +128,7 @@ def _read_page(_: Operation[Any], envelope: Envelope) -> AccountPage:
     read_account = _account_reader()
     # A row is let go when it has been read, so that its memory serves the next: 4 % of the time.
     rows.reverse()
+    raw: Any = None
     try:
         while rows:
             raw = rows.pop()

@@ -65,11 +65,12 @@ class Operation(Generic[T]):
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     user_id: int | None = None
     fresh: bool = False
-    writes: bool = attrs.field(init=False, eq=False, repr=False)
-
-    @writes.default
-    def _changes_something(self) -> bool:
-        return self.repeat is not Repeat.FREELY
+    writes: bool = attrs.field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda self: self.repeat is not Repeat.FREELY, takes_self=True),
+    )
 
     def secrets(self) -> tuple[str, ...]:
         """Give the values in its body that no error may show."""

@@ -221,7 +221,7 @@ def found(session: Session, key: str) -> JournalEntry:
 
 
 def _moment(text: str | None) -> datetime | None:
-    if text in {None, "now"}:
+    if text is None or text == "now":
         return None  # no clock is asked: one that was ahead has written times to come
     try:
         moment = datetime.fromisoformat(text)

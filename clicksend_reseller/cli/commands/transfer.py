@@ -149,8 +149,8 @@ def _show(
         ("amount", f"{wanted.amount} {wanted.currency}"),
         ("key", wanted.idempotency_key),
     ]
+    own = (account and account.currency_code) or "an unknown currency"
     if account is not None:
-        own = account.currency_code or "an unknown currency"
         lines.insert(3, ("balance", f"{money(account.balance)} {own}"))
     session.console.show(lines)
     if account is not None and account.banned:

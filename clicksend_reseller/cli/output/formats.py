@@ -44,11 +44,12 @@ def writer(name: str, columns: Sequence[str], write: Write, console: Console | N
         return Drawn(columns, shown, console)
     if name == "json":
         return _JSON(columns, write)
-    head, line = {
+    lines: dict[str, tuple[str, Callable[[Iterable[Value]], str]]] = {
         "table": ("\t".join(columns) + "\n", _tabs),
         "csv": (",".join(columns) + "\n", csv_line),
         "jsonl": ("", lambda values: _object(columns, values) + "\n"),
-    }[name]
+    }
+    head, line = lines[name]
     write(head)
     return _Lines(columns, write, line)
 

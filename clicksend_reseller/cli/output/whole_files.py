@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
@@ -39,8 +39,9 @@ def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
         found = _stat(path)
         is_device = str(path.absolute()).startswith(_DEVICES)
         if is_device or (found is not None and not stat.S_ISREG(found.st_mode)):
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), **_TEXT) as stream:
-                yield stream
+            number = os.open(path, os.O_WRONLY | os.O_APPEND)
+            with cast("IO[str]", os.fdopen(number, **_TEXT)) as device:
+                yield device
             return
         with _beside(path.resolve(), found) as stream:
             yield stream
@@ -71,7 +72,7 @@ def _beside(target: Path, found: os.stat_result | None) -> Generator[IO[str]]:
     part = Path(name)
     with _removed_when_stopped(part), contextlib.ExitStack() as at_end:
         at_end.callback(part.unlink, missing_ok=True)
-        with os.fdopen(number, **_TEXT) as stream:
+        with cast("IO[str]", os.fdopen(number, **_TEXT)) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -13,6 +13,7 @@ import secrets
 import socket
 from enum import Enum
 from time import monotonic
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
@@ -63,7 +64,7 @@ def identity_of(
         return Identity.NONE
     if username and api_key and found == expected:
         return Identity.SANDBOX
-    is_one = found.get("server") == expected["server"]
+    is_one = cast("dict[str, Any]", found).get("server") == expected["server"]
     return Identity.OTHER_CREDENTIALS if is_one else Identity.NONE
 
 

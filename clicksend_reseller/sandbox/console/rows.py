@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -133,7 +133,7 @@ def _reason(request: LoggedRequest) -> str:
     envelope = read_json(request.answer) or {}
     said = [str(envelope.get(name, "")) for name in ("response_code", "response_msg")]
     faults = envelope.get("data")
-    fields = faults.values() if isinstance(faults, Mapping) else ()
+    fields = cast("Mapping[str, Any]", faults).values() if isinstance(faults, Mapping) else ()
     return " ".join(str(text) for text in (": ".join(filter(None, said)), *fields))
 
 

@@ -213,6 +213,7 @@ def test_an_impossible_mark_is_told_in_a_line(run):
 FAILING = """
     import pytest
 
+    @pytest.mark.asyncio
     async def test_that_fails(reseller_sandbox, reseller_client):
         reseller_sandbox.add_account(user_id=60)
         reseller_sandbox.fail("lost", operation="transfer_credit")
@@ -244,7 +245,7 @@ def test_a_failure_tells_what_happened_in_the_sandbox(run):
             "*_ test_that_fails _*",
             "*- reseller sandbox -*",
             "PUT transfer-credit 60 12 USD → applied, answer lost",
-            "still armed: limit on update_account, struck 0 of any number of times",
+            "still armed: limit on update_account, used 0 of any number of times",
             "*_ test_that_asks_nothing _*",
             "*- reseller sandbox -*",
             "no request arrived",

@@ -53,7 +53,7 @@ class AsyncResellerClient:
         deadline: seconds for a whole call: queueing, attempts, waits. Every method takes one of
             its own. Never wrap a transfer in `asyncio.timeout`: it ends in a bare TimeoutError,
             which does not say whether credit was moved.
-        retry: how patiently to repeat what may be repeated.
+        retry: how often to repeat what may be repeated, and after which waits.
         max_concurrency: exchanges at once; further calls queue.
         limiter: any async context manager that can be entered again; entered once for each
             attempt, inside the deadline, before a journal's claim, and held through the
@@ -282,7 +282,7 @@ class AsyncResellerClient:
             allow_negative: let a negative amount take credit back from the client (G).
             deadline: seconds for this call; None is the client's. One that passes frees the
                 caller, with an error that says whether the transfer had left; one that had goes
-                on to the end of its own `timeout`, so that log and journal learn its fate.
+                on to the end of its own `timeout`, so that log and journal learn the result.
 
         Returns:
             A receipt; its `account` is the client afterwards, None if that could not be read.

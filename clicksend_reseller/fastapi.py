@@ -148,7 +148,7 @@ class Problem(BaseModel):
         detail: whether something was changed, for a person.
         outcome: what is known of the call's effect.
         field_errors: the API's word on each field that it refused.
-        idempotency_key: of a transfer in doubt that has one.
+        idempotency_key: of a transfer of unknown outcome that has one.
     """
 
     type: str

@@ -46,7 +46,7 @@ class WalkReport:
             for, so that its accounts may come again but none is left out; None at the end.
         complete: True when the walk is at its end and nothing contradicts it: in the last pass
             the total stood still, equals the accounts met, and no row came twice. With a
-            `start_page` it speaks of the list from there on.
+            `start_page` it is about the list from there on.
     """
 
     pages: int

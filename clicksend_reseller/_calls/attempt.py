@@ -1,7 +1,7 @@
 """One attempt: its turn, its time, and for a write a task of its own.
 
 Such a task owns its slot in the throttle, its time, the reading of the answer and the settling of
-its key: a caller who leaves does not cut a write whose fate would then never be known.
+its key: a caller who leaves does not cut off a write, whose outcome nobody would know.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Executor:
         attempts: makes one attempt.
         events: hears of each step.
         closing: says when no call begins any more.
-        policy: how patiently to repeat.
+        policy: how often to repeat, and after which waits.
         deadline: seconds for a whole call.
         journal: records transfers.
         realm: where the journal's keys belong.

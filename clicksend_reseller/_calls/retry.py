@@ -52,7 +52,7 @@ def _yes_or_no(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How patiently a client repeats what may be repeated. Times in seconds.
+    """How often a client repeats what may be repeated, and after which waits, in seconds.
 
     Attributes:
         max_retries: attempts after the first.

@@ -106,7 +106,7 @@ async def reconcile_transfer(
     before: Decimal | int | None = None,
     before_at: datetime | None = None,
 ) -> Reconciliation:
-    """Read the client's balance and judge whether a transfer of unknown fate was applied.
+    """Read the client's balance and judge whether a transfer of unknown outcome was applied.
 
     It writes and sends nothing: what follows from the verdict, `resolve` and perhaps `renew`,
     is a person's to do.

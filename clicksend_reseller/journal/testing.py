@@ -303,12 +303,12 @@ class JournalPromises:
         self, journal: TransferJournal, transfer: Transfer, realm: str, state: TransferState
     ) -> None:
         for said in (_CONFIRMED, _REJECTED, _UNKNOWN, _REFUTED):
-            found = await self._settle(journal, transfer, said, attempt="b", said="by a stranger")
-            _expect(expected=False, found=found, what=f"a stranger's settle() as {said.value}")
+            found = await self._settle(journal, transfer, said, attempt="b", said="by another")
+            _expect(expected=False, found=found, what=f"somebody else's settle() as {said.value}")
         entry = await journal.intend(transfer, realm=realm)
-        _expect((state, "a"), (entry.state, entry.attempt), "what no stranger has settled")
-        if entry.response_msg == "by a stranger":
-            raise BrokenPromiseError("a stranger's words stand in the round")
+        _expect((state, "a"), (entry.state, entry.attempt), "what nobody else has settled")
+        if entry.response_msg == "by another":
+            raise BrokenPromiseError("the round has the words of somebody else's settle()")
 
     async def _expect_in_the_way(
         self, journal: TransferJournal, transfer: Transfer, realm: str, other: Transfer

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Enough to see what went wrong; a walk over a long list would fill the screen.
 LINES = 50
 
-# What the caller got, by the kind of fault that struck.
+# What the caller got, by the kind of fault that was used.
 _GOT = {
     "reset": "connection reset",
     "lost": "answer lost",
@@ -98,5 +98,5 @@ def _short(value: object, most: int) -> str:
 def _armed(armed: Armed) -> str:
     fault = armed.fault
     client = f" for {fault.client_user_id}" if fault.client_user_id else ""
-    struck = f", struck {armed.struck} of {fault.times or 'any number of'} times"
+    struck = f", used {armed.struck} of {fault.times or 'any number of'} times"
     return f"{fault.kind} on {fault.operation or 'every request'}{client}{struck}"

@@ -129,7 +129,7 @@ async def test_a_fault_is_armed_and_the_page_is_asked_for_again(desk):
         fault.chance,
     )
     words = "lost on transfer_credit of 1002 dollars , not applied, after 1, chance 0.5"
-    assert f"{words} struck 0 of 2" in text_of(page)
+    assert f"{words} used 0 of 2" in text_of(page)
 
 
 async def test_no_number_of_times_is_for_ever(desk):
@@ -137,7 +137,7 @@ async def test_no_number_of_times_is_for_ever(desk):
     async with desk.browser() as browser:
         page = await browser.post("console/faults", data={"kind": "slow", "times": ""})
     assert [None] == [armed.fault.times for armed in desk.sandbox.faults]
-    assert "slow on any request struck 0 of any number" in text_of(page)
+    assert "slow on any request used 0 of any number" in text_of(page)
 
 
 async def test_faults_are_cleared_by_one_or_all(desk):

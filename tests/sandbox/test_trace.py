@@ -108,8 +108,8 @@ def test_faults_that_wait_are_told(pay):
     pay(sandbox)
     assert [
         "PUT transfer-credit 1001 12 USD → applied, answer 200 late",
-        "still armed: hang on get_account for 1001, struck 0 of 1 times",
-        "still armed: slow on every request, struck 1 of 3 times",
+        "still armed: hang on get_account for 1001, used 0 of 1 times",
+        "still armed: slow on every request, used 1 of 3 times",
     ] == trace(sandbox).splitlines()
 
 

@@ -71,7 +71,7 @@ RECONCILED_COLUMNS = (
 
 
 def entry_record(entry: JournalEntry) -> Record:
-    """Give the columns of one round; one that nobody knows the fate of is not settled."""
+    """Give the columns of one round; an unknown one is not settled."""
     record = {name: _flat(getattr(entry, name)) for name in ENTRY_COLUMNS}
     is_unknown = entry.state is TransferState.UNKNOWN
     return record | {"settled_at": ""} if is_unknown else record

@@ -144,7 +144,7 @@ class SQLJournal(Decisions):
 
         Raises:
             UnsettledTransferError: another transfer to this client is open.
-            JournalError: the claim failed, or it is in doubt: send nothing.
+            JournalError: the claim failed, or nobody knows whether it did: send nothing.
         """
         statement = queries.claim(
             self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open

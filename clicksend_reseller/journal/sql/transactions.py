@@ -221,7 +221,7 @@ class Settlement:
         statement: records all that.
 
     Attributes:
-        is_repeated: an earlier try may have written it, its commit being in doubt.
+        is_repeated: an earlier try may have written it: the answer to its commit was lost.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class _Console:
     def _check_client(self, user_id: int | None) -> None:
         if user_id is not None and user_id not in self._sandbox.state.clients:
             raise ValueError(
-                f"no client {user_id} in this sandbox, so the fault would never strike: "
+                f"no client {user_id} in this sandbox, so the fault would never be used: "
                 "look the number up under Accounts"
             )
 

@@ -51,7 +51,7 @@ class Exchange:
 
 
 def refuse(state: SandboxState, method: str, path: str) -> Fault | None:
-    """Strike before the body is asked for: the connection itself is refused.
+    """Use a fault before the body is read: the connection itself is refused.
 
     It comes before every other fault, whichever was armed first, as it does in life.
     """

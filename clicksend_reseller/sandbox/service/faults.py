@@ -1,4 +1,4 @@
-"""The faults that can be armed, and the choice of the one that strikes next."""
+"""The faults that can be armed, and the choice of the one that is used next."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ class Fault:
 
     Attributes:
         kind: one of the names in ``KINDS``.
-        operation: the client's method that it strikes; None is every request.
-        client_user_id: strike only requests about this client.
-        times: how often it strikes; None is for ever.
+        operation: the client's method that fails; None is every request.
+        client_user_id: only requests about this client fail.
+        times: how often it is used; None is for ever.
         after: how many matching requests pass unharmed first.
         chance: the probability, from the sandbox's seeded generator.
         applied: whether the request changes the state; None is what the kind does.
@@ -184,7 +184,7 @@ class Armed:
 
     Attributes:
         passed: matching requests that it let go, of the first ``after``.
-        struck: how often it struck.
+        struck: how often it was used.
     """
 
     fault: Fault
@@ -193,7 +193,7 @@ class Armed:
 
     @property
     def is_spent(self) -> bool:
-        """It will never strike again."""
+        """It will not be used again."""
         return self.fault.times is not None and self.struck >= self.fault.times
 
 
@@ -208,7 +208,7 @@ class FaultTable:
 
     @property
     def armed(self) -> tuple[Armed, ...]:
-        """What still waits to strike."""
+        """What still waits to be used."""
         return tuple(armed for armed in self._armed.values() if not armed.is_spent)
 
     def arm(self, fault: Fault) -> Fault:
@@ -227,7 +227,7 @@ class FaultTable:
         self._armed.clear()
 
     def strike(self, matches: Matches) -> Fault | None:
-        """Give the first fault that strikes a request, and count it."""
+        """Give the first fault that matches a request, and count it."""
         for armed in self.armed:
             if matches(armed.fault) and self._strikes(armed):
                 return armed.fault

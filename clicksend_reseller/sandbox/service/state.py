@@ -70,7 +70,7 @@ class LoggedRequest:
         authorization: the scheme; what proves who is asking is masked.
         body: may hold a password.
         status: of the answer that was meant for the caller; None where the request was dropped.
-        fault: the kind that struck.
+        fault: the kind that was used.
         entry: the number of the transfer that it caused.
         answer: the body that was meant for the caller; empty where the request was dropped.
     """

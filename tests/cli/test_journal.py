@@ -135,8 +135,8 @@ def test_each_decision_is_signed_by_who_makes_it(doubtful, by):
         rows = json.loads(doubtful.call("journal", "show", "k", "-o", "json").out)
         return [row["by"] for row in (rows if isinstance(rows, list) else [rows])]
 
-    note = ("--note", "x")
     put_back_at(doubtful)
+    note = ("--note", "x")
     assert 0 == doubtful.call("journal", "resolve", "k", "--not-applied", *note, *words).status
     assert [signed] == signatures()
     assert 0 == doubtful.call("journal", "renew", "k", *note, *words).status

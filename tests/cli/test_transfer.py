@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from clicksend_reseller import AsyncResellerClient
 from support.command_line import Home
 
 
@@ -166,6 +167,19 @@ def balance_on_record(live):
     """What `journal reconcile` would compare with."""
     (row,) = rows(live.call("journal", "show", "k", "-o", "jsonl"))
     return row["state"], row["balance_before"]
+
+
+def test_the_balance_on_record_is_read_on_a_connection_of_its_own(live, served, monkeypatch):
+    """No late answer to an earlier request may pass for it; what is only shown needs none."""
+    asked, get_account = [], AsyncResellerClient.get_account
+
+    async def note(self, client_user_id, **options):
+        asked.append(options.get("fresh", False))
+        return await get_account(self, client_user_id, **options)
+
+    monkeypatch.setattr(AsyncResellerClient, "get_account", note)
+    assert 0 == pay(live, 1001, 5, "AUD", "--key", "k").status
+    assert [False, True] == asked
 
 
 def test_a_balance_that_cannot_be_read_keeps_nothing_back(live, served):

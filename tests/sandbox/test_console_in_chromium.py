@@ -365,6 +365,9 @@ async def test_a_looked_at_page_asks_for_nothing_while_nothing_changes(desk, ope
     await page.goto(served.console_url)
     await page.locator("#link.live").wait_for()
     sandbox.spend(1001, 1)
+    # A stream that begins at this moment gives the revision twice, while the page is fetched.
+    changed = "events.dispatchEvent(new MessageEvent('changed', {data: revision}))"
+    await page.evaluate(f"(revision) => [{changed}, {changed}]", str(sandbox.state.revision))
     await balance(page, 1001).get_by_text("49.00").wait_for()
     # The stream has given the newest revision, and the page has it: there is nothing to ask for.
     await page.locator(f"body[data-revision='{sandbox.state.revision}']").wait_for()

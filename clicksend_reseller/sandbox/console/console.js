@@ -1,6 +1,6 @@
-// Hears "changed", fetches the page again and swaps its live parts.
-let busy, again, late, gone, events;
-const { body } = document;
+// On "changed": fetch the page, swap live parts.
+let busy, again, heard, late, gone, events;
+const { dataset } = document.body;
 const one = (id) => document.getElementById(id);
 
 async function refresh() {
@@ -12,15 +12,15 @@ async function refresh() {
     if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {}
   busy = false;
-  if (again) refresh();
+  if (again && heard !== dataset.revision) refresh();
 }
 
 function swap(fresh) {
   late = false;
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (old.contains(document.activeElement)) {
-      late = true; // at work there
+    if (old.matches(":focus-within")) {
+      late = true; // in use
       continue;
     }
     for (const { id } of old.querySelectorAll("details[open]")) {
@@ -30,7 +30,7 @@ function swap(fresh) {
   }
   const count = fresh.getElementById("count").textContent;
   if (one("count").textContent !== count) one("count").textContent = count;
-  body.dataset.revision = fresh.body.dataset.revision;
+  dataset.revision = fresh.body.dataset.revision;
 }
 
 function link(isGone) {
@@ -38,7 +38,7 @@ function link(isGone) {
   gone = isGone;
   one("link").textContent = one("link").className = gone ? "gone" : "live";
   one("gone").hidden = !gone;
-  for (const each of document.querySelectorAll("button")) each.disabled = gone;
+  for (const it of document.querySelectorAll("button")) it.disabled = gone;
 }
 
 function listen() {
@@ -48,7 +48,7 @@ function listen() {
     link(true);
     if (events.readyState > 1) setTimeout(listen, 500);
   };
-  events.addEventListener("changed", (event) => event.data !== body.dataset.revision && refresh());
+  events.addEventListener("changed", ({ data }) => (heard = data) !== dataset.revision && refresh());
 }
 
 listen();

@@ -235,10 +235,10 @@ for version in PYTHONS:
 
 @nox.session(requires=["wheel"])
 def tests_lowest(session: nox.Session) -> None:
-    """Test the wheel with the oldest versions of its dependencies that the floors allow."""
-    floors = Path(session.create_tmp()) / "floors.txt"
-    floors.write_text("".join(f"{line}\n" for line in lowest(EXTRAS)), "utf-8")
-    install_wheel(session, EXTRAS, "tests", constraints=floors)
+    """Test the wheel with the oldest versions of its dependencies that are allowed."""
+    oldest = Path(session.create_tmp()) / "oldest.txt"
+    oldest.write_text("".join(f"{line}\n" for line in lowest(EXTRAS)), "utf-8")
+    install_wheel(session, EXTRAS, "tests", constraints=oldest)
     run_tests(session)
 
 
@@ -277,7 +277,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def imports(session: nox.Session) -> None:
-    """Check the floors: imports go down only, every file has a floor, no ring of files."""
+    """Check the layers: imports go down only, every file has a layer, no cycle of files."""
     session.install(*dependency_groups(PYPROJECT, "imports"))
     session.run("lint-imports", "--no-logo", "--no-cache")
 
@@ -449,7 +449,7 @@ def install_apart(session: nox.Session, name: str, group: str) -> Path:
 
 
 def lowest(extras: str) -> list[str]:
-    """Pin what the package and its extras depend on to the floor of each range."""
+    """Pin what the package and its extras depend on to the lowest of each range."""
     pinned = [re.sub(r"\[.*\]", "", line).partition(",")[0] for line in runtime(extras)]
     return [line.replace(">=", "==") for line in pinned]
 

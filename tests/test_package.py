@@ -24,7 +24,7 @@ CONTRACT = [
     *("JournalError", "KeyReusedError", "UnsettledTransferError"),
 ]
 
-ANNEXES = {"journal", "sandbox", "cli", "fastapi", "otel"}
+EXTRAS = {"journal", "sandbox", "cli", "fastapi", "otel"}
 
 # What the four libraries bring with them; nothing else is there on a bare installation.
 ALLOWED = {
@@ -87,7 +87,7 @@ def test_other_names_are_attribute_errors(name):
 
 
 def test_star_gives_the_public_names():
-    """What a star gives is the contract and no room of the package."""
+    """What a star gives is the contract and no module of the package."""
     scope: dict[str, object] = {}
     exec("from clicksend_reseller import *", scope)  # noqa: S102 - the statement is the test
     assert set(CONTRACT) == set(scope) - {"__builtins__"}
@@ -98,37 +98,37 @@ def test_version_is_a_release_number():
     assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", clicksend_reseller.__version__)
 
 
-def test_importing_the_package_loads_no_library_and_no_room():
+def test_importing_the_package_loads_no_library_and_no_module():
     """A command that only prints its help pays nothing."""
     loaded = loaded_by("import clicksend_reseller")
     assert ["clicksend_reseller"] == [name for name in loaded if not is_standard(name)]
 
 
 @pytest.mark.parametrize(
-    ("name", "rooms"),
+    ("name", "modules"),
     [
         ("Outcome", {"models", "_model", "_secret"}),
         ("ServerError", {"errors", "models", "_model", "_secret"}),
         ("__version__", {"_version"}),
     ],
 )
-def test_a_name_loads_its_own_room_only(name, rooms):
+def test_a_name_loads_its_own_modules_only(name, modules):
     """Who handles errors in a worker needs no HTTP library there."""
     loaded = loaded_by(f"from clicksend_reseller import {name}")
     prefix = "clicksend_reseller."
-    assert rooms == {each.removeprefix(prefix) for each in loaded if each.startswith(prefix)}
+    assert modules == {each.removeprefix(prefix) for each in loaded if each.startswith(prefix)}
     assert not {"httpx", "cattrs", "tenacity"} & set(loaded)
 
 
-def test_the_whole_core_needs_four_libraries_and_no_annex():
+def test_the_whole_core_needs_four_libraries_and_no_extra():
     """An extra that is not installed is not missed until it is used."""
     loaded = loaded_by(f"{BARE}\nfrom clicksend_reseller import *")
     tops = {name.partition(".")[0] for name in loaded if not is_standard(name)}
     assert tops <= ALLOWED
     assert {"attr", "httpx"} <= tops  # the others wait until they are needed
-    rooms = {name.split(".")[1] for name in loaded if name.startswith("clicksend_reseller.")}
-    assert "client" in rooms
-    assert not rooms & ANNEXES
+    modules = {name.split(".")[1] for name in loaded if name.startswith("clicksend_reseller.")}
+    assert "client" in modules
+    assert not modules & EXTRAS
 
 
 def is_standard(name):

@@ -311,7 +311,7 @@ def test_nothing_but_an_int_becomes_a_path(value):
     ],
 )
 def test_a_refused_argument_is_named(make, message):
-    """Whoever reads the error knows what to mend."""
+    """Whoever reads the error knows what to correct."""
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert message in str(caught.value)

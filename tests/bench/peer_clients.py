@@ -19,13 +19,13 @@ from clicksend_reseller import AsyncResellerClient
 _CREDENTIALS = ("someone", "a-key-for-the-bench")
 _AT_ONCE = {1: "one at a time", 50: "50 at once"}
 
-CallState = Callable[[], Awaitable[Any]]
+Call = Callable[[], Awaitable[Any]]
 
 
 async def figures(server: Address, effort: Effort) -> list[Figure]:
     """Measure each beside raw httpx, which is what ours is measured against too."""
     async with contextlib.AsyncExitStack() as stack:
-        found: dict[str, CallState] = {
+        found: dict[str, Call] = {
             "httpx": await stack.enter_async_context(calls.httpx_get(server)),
             "`httpx2.AsyncClient.get`": await stack.enter_async_context(_httpx2(server)),
             "aiohttp by hand": await stack.enter_async_context(_aiohttp(server)),
@@ -39,9 +39,9 @@ async def figures(server: Address, effort: Effort) -> list[Figure]:
 
 
 async def _beside_httpx(
-    found: dict[str, CallState], effort: Effort, at_once: int, tasks: str
+    found: dict[str, Call], effort: Effort, at_once: int, tasks: str
 ) -> list[Figure]:
-    def measured(call: CallState) -> Callable[[], Awaitable[float]]:
+    def measured(call: Call) -> Callable[[], Awaitable[float]]:
         return lambda: cpu_of_call(call, calls=effort.calls, at_once=at_once)
 
     contestants = {name: measured(call) for name, call in found.items()}
@@ -54,7 +54,7 @@ async def _beside_httpx(
 
 
 @contextlib.asynccontextmanager
-async def _httpx2(server: Address) -> AsyncIterator[CallState]:
+async def _httpx2(server: Address) -> AsyncIterator[Call]:
     url = f"{server.base_url()}/reseller/accounts/1001"
     async with httpx2.AsyncClient(auth=_CREDENTIALS, trust_env=False) as client:
 
@@ -65,7 +65,7 @@ async def _httpx2(server: Address) -> AsyncIterator[CallState]:
 
 
 @contextlib.asynccontextmanager
-async def _aiohttp(server: Address) -> AsyncIterator[CallState]:
+async def _aiohttp(server: Address) -> AsyncIterator[Call]:
     url = f"{server.base_url()}/reseller/accounts/1001"
     async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*_CREDENTIALS)) as session:
 
@@ -77,7 +77,7 @@ async def _aiohttp(server: Address) -> AsyncIterator[CallState]:
 
 
 @contextlib.asynccontextmanager
-async def _ours(server: Address) -> AsyncIterator[CallState]:
+async def _ours(server: Address) -> AsyncIterator[Call]:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0)
     transport = AiohttpTransport(client=aiohttp.ClientSession(connector=connector))
     options: dict[str, Any] = {"base_url": server.base_url(), "max_concurrency": 50}

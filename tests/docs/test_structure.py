@@ -1,4 +1,4 @@
-"""Does every room keep up with the others? What one of them offers, the others know."""
+"""What one module offers, the others know."""
 
 import ast
 import builtins

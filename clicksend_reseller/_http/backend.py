@@ -192,10 +192,9 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Returns:
             False if the limit has passed while the loop was busy; the socket is closed then.
         """
-        if self._expiry is None:
-            return not self._ended
-        self._expiry.cancel()
-        in_time = self._expiry.when() > asyncio.get_running_loop().time()
+        expiry = cast("asyncio.TimerHandle", self._expiry)
+        expiry.cancel()
+        in_time = expiry.when() > asyncio.get_running_loop().time()
         if not in_time:
             self.abort()
         return in_time and not self._ended

@@ -230,6 +230,22 @@ async def test_closing_leaves_no_connection():
         assert 0 == server.open_connections
 
 
+async def test_a_dropped_connection_is_closed_under_whoever_has_taken_it_since():
+    """What it has still to give is another call's answer."""
+    async with FaultServer() as server, make_client(server, retry=ONCE) as client:
+        await client.get_account(1)
+        (connection,) = lying_in(client)[0]
+        server.script("stall")
+        stalled = asyncio.ensure_future(client.get_account(2))
+        while not server.arrived[1:]:  # noqa: ASYNC110  # it comes at once
+            await asyncio.sleep(0.001)
+        assert ([], {connection}) == lying_in(client)
+        await own_transport(client)._pool.drop(connection)
+        with pytest.raises(APIConnectionError):
+            await stalled
+        assert ([], set()) == lying_in(client)
+
+
 async def test_cookies_are_not_kept():
     """A call does not depend on the calls before it."""
 
@@ -393,8 +409,14 @@ async def test_respx_intercepts_the_client(using):
 
 def lying_in(client: AsyncResellerClient) -> tuple[list[Any], set[Any]]:
     """Give the connections that are idle and those that are busy."""
+    pool = own_transport(client)._pool
+    return pool._idle, pool._busy
+
+
+def own_transport(client: AsyncResellerClient) -> Any:
+    """Give the transport that the client made for itself."""
     own: Any = client._calls._attempts._sender._client
-    return own._transport._pool._idle, own._transport._pool._busy
+    return own._transport
 
 
 class Proxy:

@@ -254,7 +254,8 @@ def heavy(session: nox.Session) -> None:
     """Run the heavy tests with their full numbers (minutes)."""
     install_wheel(session, EXTRAS, "tests")
     full = {**WHEEL_ONLY, "CLICKSEND_RESELLER_HEAVY": "1"}
-    chosen = ("-m", "heavy or hypothesis")  # the property tests run 20,000 examples then
+    # The property tests run 20,000 examples then, which takes some of them half an hour.
+    chosen = ("-m", "heavy or hypothesis", "--timeout", "3600")
     session.run("python", "-m", "pytest", *chosen, *session.posargs, env=full)
 
 

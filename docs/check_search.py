@@ -1,4 +1,4 @@
-"""Thirty questions to the search of the built site, asked in Chromium as a reader would.
+"""Questions to the search of the built site, asked in Chromium as a reader would.
 
 `python docs/check_search.py SITE` ends with 1 and names each question whose page is not among
 the first three results.
@@ -59,6 +59,21 @@ QUESTIONS = {
     "exit status": ("reference/cli",),
     "sync": ("reference/client", "how-to/other-frameworks"),
     "benchmark": ("reference/benchmarks",),
+    "refund": ("how-to/troubleshooting",),
+    "SMS": ("how-to/troubleshooting",),
+    "401 unauthorized": ("how-to/troubleshooting",),
+    "404 not found": ("how-to/troubleshooting",),
+    "duplicate payment": ("explanation/never-twice", "tutorial/lost-answer"),
+    "send twice": ("explanation/never-twice",),
+    "phone number format": ("how-to/create-and-update-clients",),
+    "concurrency": ("how-to/rate-limits",),
+    "reseller access": ("how-to/use-it-live",),
+    "own balance": ("how-to/use-it-live",),
+    "how much credit do I have": ("how-to/use-it-live",),
+    "fake server": ("how-to/test-your-code", "reference/sandbox"),
+    "simulate error": ("how-to/test-your-code", "reference/sandbox"),
+    "type hints": ("reference/models",),
+    "upgrade": ("changelog",),
     "error 503": ("how-to/troubleshooting", "how-to/handle-errors", "how-to/fastapi"),
 }
 

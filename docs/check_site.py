@@ -1,6 +1,6 @@
 """Checks of the built site: each link inside it leads somewhere, and everybody can read it.
 
-`python docs/check_site.py SITE` ends with 1 and names what does not hold. axe looks at five
+`python docs/check_site.py SITE` ends with 1 and names what does not hold. axe looks at some
 pages, in both colour schemes, in the Chromium that is on this machine.
 """
 

@@ -1,4 +1,4 @@
-"""The whole story over real HTTP: a sandbox in a process of its own, and a client that meets it.
+"""The main calls over real HTTP: a sandbox in a process of its own, and a client that uses it.
 
 Run it with `python3 noxfile.py -s demo`. It asks nothing and reaches nothing beyond loopback.
 """
@@ -26,7 +26,7 @@ from clicksend_reseller import (
     TransferOutcomeUnknownError,
 )
 
-SHOWN = 8  # of the list: the whole story fits on a screen of 24 lines
+SHOWN = 8  # of the list: the whole output fits on a screen of 24 lines
 NEXT = {
     "python -m clicksend_reseller.sandbox --open": "the console",
     "python3 noxfile.py -s portal": "the portal",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import attrs
 
+from clicksend_reseller._wire.operations import ENDPOINTS
 from clicksend_reseller.sandbox.service.validators import number, or_none, text, whole
 
 if TYPE_CHECKING:
@@ -15,14 +16,7 @@ if TYPE_CHECKING:
 
     Matches = Callable[["Fault"], bool]
 
-OPERATIONS = (
-    "list_accounts",
-    "create_account",
-    "get_account",
-    "update_account",
-    "transfer_credit",
-    "get_own_account",
-)
+OPERATIONS = tuple(endpoint.name for endpoint in ENDPOINTS)
 
 
 @attrs.frozen(kw_only=True)

@@ -17,8 +17,6 @@ from clicksend_reseller.cli.exit_status import MEANINGS, CommandError, Status, s
 from clicksend_reseller.cli.options import USUAL, GlobalOptions
 from clicksend_reseller.cli.output.console import CommandConsole, let_go, printable
 
-__all__ = ["make_app", "run"]
-
 _HERE = "clicksend_reseller.cli.commands"
 
 _GROUPS = {

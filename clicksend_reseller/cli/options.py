@@ -12,22 +12,6 @@ from cyclopts import Group, Parameter, Token
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = [
-    "ASKED_FIRST",
-    "IN_PROCESS",
-    "USUAL",
-    "Amount",
-    "Everywhere",
-    "Flag",
-    "Format",
-    "GlobalOptions",
-    "PaymentOptions",
-    "Whole",
-    "amount",
-    "text",
-    "whole",
-]
-
 Format = Literal["table", "json", "jsonl", "csv"]
 
 # What a bare `--sandbox` becomes: an option with an empty value.

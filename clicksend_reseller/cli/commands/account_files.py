@@ -25,8 +25,6 @@ from clicksend_reseller.cli.payments.rows import status_of_rows, summary
 from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["create_from"]
-
 _FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
 _MOST_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
 

@@ -33,8 +33,6 @@ from clicksend_reseller.cli.output.records import (
 from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["balance", "export", "find", "get", "list_"]
-
 _SEARCHED = (
     "username",
     "user_email",

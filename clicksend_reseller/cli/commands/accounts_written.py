@@ -21,9 +21,6 @@ from clicksend_reseller.cli.output.records import (
 from clicksend_reseller.cli.session.passwords import read_password
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["Fields", "create", "update"]
-
-
 _Field = Annotated[str | None, Parameter(help="")]
 
 

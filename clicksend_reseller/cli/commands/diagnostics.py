@@ -25,8 +25,6 @@ from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.cli.session.target import Target
 
-__all__ = ["Finding", "all_checks"]
-
 _PARTS = ("httpx", "attrs", "cattrs", "tenacity", "sqlalchemy", "cyclopts", "rich")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CLOCK_OFF = 60.0  # seconds; the headers of a rate limit count in them

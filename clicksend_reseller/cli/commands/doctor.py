@@ -13,8 +13,6 @@ from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["doctor"]
-
 _INDENT = 9  # where the name of a check begins
 _COLUMNS = ("check", "result", "found", "remedy")
 

@@ -23,8 +23,6 @@ from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["export", "found", "hold", "list_", "renew", "resolve", "show"]
-
 Entries = Callable[[Session], AsyncIterator[JournalEntry]]
 
 

@@ -21,8 +21,6 @@ from clicksend_reseller.journal import Assumptions, Verdict
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Reconciliation
 
-__all__ = ["reconcile"]
-
 
 def reconcile(
     key: str | None = None,

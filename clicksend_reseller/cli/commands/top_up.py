@@ -30,8 +30,6 @@ from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.journal import plan_top_ups
 
-__all__ = ["top_up"]
-
 _SKIPPED = 20
 
 

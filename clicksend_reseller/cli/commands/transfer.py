@@ -40,8 +40,6 @@ from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, 
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["transfer"]
-
 
 def transfer(
     client_user_id: Whole,

@@ -18,7 +18,6 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["CommandConsole", "Steps", "folded", "let_go", "printable"]
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100

@@ -10,8 +10,6 @@ from pathlib import Path
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.output.console import printable
 
-__all__ = ["Faults", "read_rows"]
-
 _SHOWN = 20
 _RANGES = 40
 _LONGEST_FIELD = 10_000

@@ -12,8 +12,6 @@ from rich.console import Console
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.tables import Drawn
 
-__all__ = ["Record", "Value", "Writer", "csv_line", "for_spreadsheets", "writer"]
-
 Value = str | int | bool | None
 Record = Mapping[str, Value]
 Write = Callable[[str], None]

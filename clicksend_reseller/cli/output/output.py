@@ -18,8 +18,6 @@ from clicksend_reseller.cli.options import Format, GlobalOptions
 from clicksend_reseller.cli.output.console import CommandConsole, Steps, folded, let_go, printable
 from clicksend_reseller.cli.output.formats import Record, Writer, for_spreadsheets, writer
 
-__all__ = ["Output", "chosen", "suited"]
-
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 
 _FLUSH_EVERY = 100

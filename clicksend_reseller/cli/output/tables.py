@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Drawn"]
-
 # Beside these words a colour; the words say it too.
 _COLOURS = {
     **dict.fromkeys(("paid", "already_paid", "created", "confirmed", "applied"), "green"),

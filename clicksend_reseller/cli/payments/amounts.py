@@ -8,15 +8,6 @@ from clicksend_reseller._wire.keys import RULE, is_key, normalized
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = [
-    "checked_batch",
-    "checked_key",
-    "fault_of_currency",
-    "fault_of_key",
-    "number",
-    "spelled",
-]
-
 _LONGEST_BATCH = 200
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)

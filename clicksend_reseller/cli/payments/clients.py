@@ -17,8 +17,6 @@ from clicksend_reseller import (
 from clicksend_reseller.cli.payments.rows import Row
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["MADE_UP", "look_up", "made_up", "warn_of"]
-
 MADE_UP = "made up for this rehearsal"
 _NO_SUCH_CLIENT = "there is no such client"
 _BANNED = "the client is banned"

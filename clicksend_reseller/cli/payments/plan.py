@@ -20,8 +20,6 @@ from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, 
 from clicksend_reseller.cli.payments.run import Paying
 from clicksend_reseller.cli.session.session import Session
 
-__all__ = ["Plan", "check_moving", "pay", "planned"]
-
 _LARGEST = 5
 _CONFLICTS = 20
 

@@ -19,8 +19,6 @@ from clicksend_reseller.cli.payments.rows import Row
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.journal import SkippedTopUp, TopUp, TopUpPlan, plan_top_ups
 
-__all__ = ["Proposal", "propose"]
-
 _PREFETCH = 4
 _SIGNED = "top-up"
 

@@ -13,8 +13,6 @@ import attrs
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = ["COLUMNS", "Result", "Results"]
-
 COLUMNS = ("username", "result", "user_id", "reason")
 _RESULT_COLUMNS = (*COLUMNS, "api")
 

@@ -13,8 +13,6 @@ from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.records import moment, money
 from clicksend_reseller.journal import TransferResult
 
-__all__ = ["DRAWN_COLUMNS", "RESULT_COLUMNS", "Row", "status_of_rows", "summary"]
-
 _COLUMNS = ("client_user_id", "amount", "currency", "status", "balance", "key", "reason")
 RESULT_COLUMNS = (*_COLUMNS, "username")
 DRAWN_COLUMNS = ("client_user_id", "username", *_COLUMNS[1:])

@@ -18,8 +18,6 @@ from clicksend_reseller.cli.payments.amounts import (
 )
 from clicksend_reseller.cli.payments.rows import Row
 
-__all__ = ["read_file", "write_plan"]
-
 NEEDED = ("client_user_id", "amount", "currency")
 OPTIONAL = ("key", "note")
 

@@ -10,8 +10,6 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Interrupts"]
-
 # A service that is stopped and a terminal that is closed mean the same as Ctrl-C.
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)

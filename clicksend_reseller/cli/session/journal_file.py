@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.journal import SQLJournal
 
-__all__ = ["Kept", "home_folder", "in_file", "is_new", "kept_at", "open_journal"]
 
 _A_PASSWORD = re.compile(r":[^@]*@")
 _TELLS_A_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from types import TracebackType
 
-__all__ = ["PerMinute"]
-
 _MINUTE = 60.0
 
 

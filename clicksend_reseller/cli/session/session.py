@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["CONCURRENCY", "GRACE", "TIMEOUT", "Session"]
 
 CONCURRENCY = 4
 TIMEOUT = 20.0

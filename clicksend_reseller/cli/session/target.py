@@ -16,8 +16,6 @@ from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
 from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
 from clicksend_reseller.cli.session.sandbox_check import Identity, identity_of
 
-__all__ = ["SANDBOX_URL", "Target", "find_target", "journal_folder"]
-
 SANDBOX_URL = "http://localhost:8730/v3"
 
 

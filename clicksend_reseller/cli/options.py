@@ -123,8 +123,7 @@ class PaymentOptions:
     """The options of the commands that move money."""
 
     yes: Annotated[
-        Flag,
-        Parameter(alias="-y", help="do not ask; a batch needs --max-total as well"),
+        Flag, Parameter(alias="-y", help="do not ask; a batch needs --max-total as well")
     ] = False
     dry_run: Annotated[
         Flag, Parameter(alias="-n", help="show what would be done, and send nothing")

@@ -66,12 +66,7 @@ def list_(
     return _listed(everywhere, wanted, limit, nothing=nothing)
 
 
-def find(
-    text: str,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def find(text: str, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Find client accounts.
 
     The whole list is read, since the API has no search.
@@ -84,12 +79,7 @@ def find(
     return _listed(everywhere, lambda account: _holds(account, part), None, nothing=nothing)
 
 
-def get(
-    client_user_id: Whole,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def get(client_user_id: Whole, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Show one client account.
 
     Args:
@@ -102,10 +92,7 @@ def get(
     return Status.DONE
 
 
-def balance(
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def balance(*, everywhere: Everywhere = USUAL) -> Status:
     """Show the reseller's own credit."""
     output = Output(everywhere, ACCOUNT_COLUMNS, ("username", "balance", "currency"))
     with Session(everywhere) as session:

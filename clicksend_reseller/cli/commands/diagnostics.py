@@ -62,11 +62,7 @@ def _warning(check: str, found: str, remedy: str) -> Finding:
 
 def _fail(check: str, found: str, remedy: str, *, credentials: bool = False) -> Finding:
     return Finding(
-        check=check,
-        result="fail",
-        found=found,
-        remedy=remedy,
-        is_about_credentials=credentials,
+        check=check, result="fail", found=found, remedy=remedy, is_about_credentials=credentials
     )
 
 

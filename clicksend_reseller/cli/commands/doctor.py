@@ -17,11 +17,7 @@ _INDENT = 9  # where the name of a check begins
 _COLUMNS = ("check", "result", "found", "remedy")
 
 
-def doctor(
-    *,
-    json: Flag = False,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def doctor(*, json: Flag = False, everywhere: Everywhere = USUAL) -> Status:
     """Check the set-up, from settings to credit. It moves no money and changes nothing.
 
     Args:

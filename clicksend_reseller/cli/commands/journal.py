@@ -14,11 +14,7 @@ from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, GlobalOptions, text, whole
 from clicksend_reseller.cli.output.output import Output, suited
-from clicksend_reseller.cli.output.records import (
-    ENTRY_COLUMNS,
-    USUAL_ENTRY_COLUMNS,
-    entry_record,
-)
+from clicksend_reseller.cli.output.records import ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, entry_record
 from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
@@ -78,12 +74,7 @@ def export(
         return _written(everywhere, output, wanted)
 
 
-def show(
-    key: str,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def show(key: str, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Show all attempts under one key.
 
     Args:

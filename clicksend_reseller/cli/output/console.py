@@ -18,7 +18,6 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100
 
@@ -44,10 +43,7 @@ def folded(line: str, console: Console, indent: int = 0) -> str:
     if not console.is_terminal:
         return line
     lines = textwrap.wrap(
-        line,
-        console.width - indent,
-        break_long_words=False,
-        break_on_hyphens=False,
+        line, console.width - indent, break_long_words=False, break_on_hyphens=False
     )
     return f"\n{' ' * indent}".join(lines)
 

@@ -65,12 +65,7 @@ class Faults:
 
 
 def read_rows(
-    path: Path,
-    needed: Sequence[str],
-    optional: Sequence[str],
-    faults: Faults,
-    *,
-    hidden: str = "",
+    path: Path, needed: Sequence[str], optional: Sequence[str], faults: Faults, *, hidden: str = ""
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Read the rows of a file with a header.
 
@@ -160,8 +155,7 @@ def _header(
         hint = "; its columns are separated by ';': save it with commas"
     found = _lacking(needed, names) if has_secret else f"not {_short(','.join(fields))!r}"
     raise CommandError(
-        Status.USAGE,
-        f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent",
+        Status.USAGE, f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent"
     )
 
 

@@ -14,7 +14,6 @@ from clicksend_reseller.cli.output.formats import Record, Value
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Reconciliation
 
-
 _NESTED = frozenset({"currency", "subaccount", "extra"})
 _PLAIN = tuple(field.name for field in attrs.fields(Account) if field.name not in _NESTED)
 

@@ -12,7 +12,6 @@ from clicksend_reseller._wire.keys import normalized
 if TYPE_CHECKING:
     from clicksend_reseller.journal import SQLJournal  # a database library
 
-
 OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 MAY_HAVE_MOVED = OPEN | {TransferState.CONFIRMED}
 

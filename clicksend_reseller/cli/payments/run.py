@@ -31,7 +31,6 @@ from clicksend_reseller.journal import BatchReport, TransferResult, TransferStat
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Batch
 
-
 _REFUSED = frozenset({TransferState.REJECTED, TransferState.REFUTED})
 _LOOK_AGAIN = 0.5  # seconds between two looks at rows that another run is sending
 _WRITING_DOWN = 1.0  # seconds for rows that were stopped on their way

@@ -10,12 +10,7 @@ from clicksend_reseller import Transfer
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.whole_files import replaced
-from clicksend_reseller.cli.payments.amounts import (
-    fault_of_currency,
-    fault_of_key,
-    number,
-    spelled,
-)
+from clicksend_reseller.cli.payments.amounts import fault_of_currency, fault_of_key, number, spelled
 from clicksend_reseller.cli.payments.rows import Row
 
 NEEDED = ("client_user_id", "amount", "currency")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.journal import SQLJournal
 
-
 _A_PASSWORD = re.compile(r":[^@]*@")
 _TELLS_A_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 
@@ -178,10 +177,7 @@ def _sqlite(url: URL) -> Kept:
         raise CommandError(Status.USAGE, _no_uri())
     file = _absolute(database)
     return Kept(
-        file=file,
-        url=url.set(database=str(file)),
-        shown=str(file),
-        has_secret=_has_secret(url),
+        file=file, url=url.set(database=str(file)), shown=str(file), has_secret=_has_secret(url)
     )
 
 

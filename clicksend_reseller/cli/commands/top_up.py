@@ -24,7 +24,7 @@ from clicksend_reseller.cli.payments.amounts import checked_batch
 from clicksend_reseller.cli.payments.clients import made_up
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
 from clicksend_reseller.cli.payments.policy import Proposal, propose
-from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.rows import Payment
 from clicksend_reseller.cli.payments.topup_file import read_file, write_plan
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
@@ -97,7 +97,11 @@ def top_up(
 
 
 def _paid(
-    rows: Sequence[Row], everywhere: GlobalOptions, moving: PaymentOptions, *, renew_rejected: bool
+    rows: Sequence[Payment],
+    everywhere: GlobalOptions,
+    moving: PaymentOptions,
+    *,
+    renew_rejected: bool,
 ) -> Status:
     with Session(everywhere, journaled=True) as session:
         return pay(

@@ -36,7 +36,7 @@ from clicksend_reseller.cli.output.records import moment, money
 from clicksend_reseller.cli.payments.amounts import checked_key, fault_of_currency
 from clicksend_reseller.cli.payments.clients import MADE_UP
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of, is_for, twins
-from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Payment
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
@@ -80,7 +80,7 @@ def transfer(
         entries = session.run(entries_of(session.on_record, [wanted.idempotency_key]))
         entry = entries.get(wanted.idempotency_key)
         is_new = entry is None or entry.state is TransferState.INTENDED
-        row = Row(transfer=wanted)
+        row = Payment(transfer=wanted)
         if is_new and (entry is None or is_for(entry, wanted, session.client.realm)):
             row = _confirmed(session, row, moving)
         else:
@@ -117,7 +117,7 @@ def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) ->
         raise CommandError(Status.FAILED, f"{fault}; nothing was sent")
 
 
-def _confirmed(session: Session, row: Row, moving: PaymentOptions) -> Row:
+def _confirmed(session: Session, row: Payment, moving: PaymentOptions) -> Payment:
     wanted = row.transfer
     client = str(wanted.client_user_id)
     account = None
@@ -188,7 +188,7 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
         session.run(journal.note_balance(wanted.idempotency_key, account.balance))
 
 
-def _sent(session: Session, output: Output, row: Row, *, allow_negative: bool) -> Status:
+def _sent(session: Session, output: Output, row: Payment, *, allow_negative: bool) -> Status:
     wanted = row.transfer
     call = session.payer.transfer_credit(
         wanted.client_user_id,
@@ -214,7 +214,7 @@ def _sent(session: Session, output: Output, row: Row, *, allow_negative: bool) -
     return worst([status, Status.FAILED if output.fault else Status.DONE])
 
 
-def _failed(session: Session, output: Output, row: Row, error: ResellerError) -> Status:
+def _failed(session: Session, output: Output, row: Payment, error: ResellerError) -> Status:
     wanted = row.transfer
     status = status_of(error)
     if isinstance(error, UnsettledTransferError):

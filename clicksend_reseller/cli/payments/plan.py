@@ -16,7 +16,7 @@ from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.payments.clients import look_up, warn_of
 from clicksend_reseller.cli.payments.on_record import entries_of, is_for, twins
-from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Payment
 from clicksend_reseller.cli.payments.run import Paying
 from clicksend_reseller.cli.session.session import Session
 
@@ -33,8 +33,8 @@ class Plan:
         settled: the rows that the journal has an answer for.
     """
 
-    due: Sequence[Row]
-    settled: Sequence[Row]
+    due: Sequence[Payment]
+    settled: Sequence[Payment]
 
     @property
     def sums(self) -> Counter[str]:
@@ -77,7 +77,7 @@ def check_moving(moving: PaymentOptions) -> None:
 
 def pay(
     session: Session,
-    rows: Sequence[Row],
+    rows: Sequence[Payment],
     *,
     everywhere: GlobalOptions,
     moving: PaymentOptions,
@@ -108,8 +108,7 @@ def pay(
             return _rehearsed(session, output, plan)
         if before is not None:
             session.run(before(session))
-    paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
-    return paying.all(plan.due, plan.settled)
+    return Paying(session, output, plan, renew_rejected=renew_rejected).to_its_end()
 
 
 @contextlib.contextmanager
@@ -140,7 +139,7 @@ def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: b
         session.console.confirm(f"Send {_in_words(plan)}?")
 
 
-async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool) -> Plan:
+async def planned(session: Session, rows: Sequence[Payment], *, renew_rejected: bool) -> Plan:
     """Look the rows up in the journal.
 
     Raises:
@@ -149,8 +148,8 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     entries = await entries_of(session.on_record, {row.transfer.idempotency_key for row in rows})
     _check_conflicts(rows, entries, session.client.realm)
     payable = {TransferState.INTENDED, *([TransferState.REJECTED] if renew_rejected else [])}
-    due: list[Row] = []
-    settled: list[Row] = []
+    due: list[Payment] = []
+    settled: list[Payment] = []
     for row in rows:
         entry = entries.get(row.transfer.idempotency_key)
         if entry is None or entry.state in payable:
@@ -160,7 +159,9 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     return Plan(due=due, settled=settled)
 
 
-def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], realm: str) -> None:
+def _check_conflicts(
+    rows: Sequence[Payment], entries: Mapping[str, JournalEntry], realm: str
+) -> None:
     conflicts = [
         (row, entry)
         for row in rows
@@ -177,14 +178,14 @@ def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], r
     raise CommandError(Status.USAGE, "\n".join([fact, *lines]))
 
 
-def _gives_way(row: Row, entry: JournalEntry) -> bool:
+def _gives_way(row: Payment, entry: JournalEntry) -> bool:
     """Return True if a round is still the one that was never sent and is computed anew."""
     seen = row.replaces
     is_same = seen is not None and (seen.round, seen.realm) == (entry.round, entry.realm)
     return is_same and entry.state is TransferState.INTENDED
 
 
-def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
+def _conflict(row: Payment, entry: JournalEntry, realm: str) -> str:
     wanted, where = row.transfer, f"line {row.line}: " if row.line else ""
     words = (
         f"{where}{wanted.idempotency_key!r} is on record for {entry.amount} {entry.currency} "
@@ -228,7 +229,7 @@ def _show(
         )
 
 
-def _largest(rows: Iterable[Row]) -> str:
+def _largest(rows: Iterable[Payment]) -> str:
     largest = sorted(rows, key=lambda row: row.transfer.amount, reverse=True)[:_LARGEST]
     return ", ".join(
         f"{row.transfer.amount} {row.transfer.currency} to {row.transfer.client_user_id} "

@@ -48,6 +48,7 @@ def amount(_type: Any, tokens: Sequence[Token]) -> Decimal:  # noqa: ANN401 - cy
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Whole = Annotated[int, Parameter(converter=whole)]
 Amount = Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")]
+Balance = Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")]
 
 
 def text(value: str, name: str) -> str:
@@ -111,6 +112,11 @@ class GlobalOptions:
         int,
         Parameter(alias="-v", count=True, show_default=False, help="say more; twice: everything"),
     ] = 0
+
+    @property
+    def asks_for_rows(self) -> bool:
+        """Rows in a format are wanted, not the sentences that a person reads."""
+        return self.output is not None or self.columns is not None
 
 
 # Read once, in front of any command, and handed on to it.

@@ -13,9 +13,8 @@ from cyclopts import Parameter
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, GlobalOptions, text, whole
-from clicksend_reseller.cli.output.output import Output, suited
+from clicksend_reseller.cli.output.output import Output, exported
 from clicksend_reseller.cli.output.records import ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, entry_record
-from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 
@@ -65,12 +64,7 @@ def export(
     def wanted(session: Session) -> AsyncIterator[JournalEntry]:
         return session.readable.entries()
 
-    suits = suited(to)
-    if to is None:
-        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, for_excel=excel)
-        return _written(everywhere, output, wanted)
-    with replaced(to) as stream:
-        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, stream=stream, for_excel=excel)
+    with exported(everywhere, to, ENTRY_COLUMNS, for_excel=excel) as output:
         return _written(everywhere, output, wanted)
 
 

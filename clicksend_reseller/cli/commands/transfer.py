@@ -211,7 +211,7 @@ def _sent(session: Session, output: Output, row: Payment, *, allow_negative: boo
     output.one(paid.record)
     if receipt.replayed:
         session.console.note("it had been paid already: nothing was sent")
-    return worst([status, Status.FAILED if output.fault else Status.DONE])
+    return worst([status, output.status])
 
 
 def _failed(session: Session, output: Output, row: Payment, error: ResellerError) -> Status:

@@ -14,7 +14,7 @@ from clicksend_reseller.cli.output.tables import Drawn
 
 Value = str | int | bool | None
 Record = Mapping[str, Value]
-Write = Callable[[str], None]
+Write = Callable[[str], object]
 
 
 class Writer(Protocol):

@@ -32,18 +32,13 @@ def fault_of_key(text: str) -> str:
     return "" if is_key(text) and text == text.strip() else f"key {RULE}"
 
 
-def spelled(text: str) -> str:
-    """Give the one spelling of a text, by the rule that library and journal go by."""
-    return normalized(text)
-
-
 def checked_key(key: str) -> str:
     """Give a key that can be recorded, in its one spelling.
 
     Raises:
         CommandError: it cannot.
     """
-    key = spelled(key)
+    key = normalized(key)
     if fault := fault_of_key(key):
         raise CommandError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
     return key
@@ -55,7 +50,7 @@ def checked_batch(name: str) -> str:
     Raises:
         CommandError: it makes no keys.
     """
-    batch = spelled(name.strip())
+    batch = normalized(name.strip())
     if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
         raise CommandError(
             Status.USAGE,

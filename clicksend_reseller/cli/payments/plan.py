@@ -11,7 +11,7 @@ import attrs
 
 from clicksend_reseller import Account, JournalEntry, ResellerError, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import GlobalOptions, PaymentOptions
+from clicksend_reseller.cli.options import PaymentOptions
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.payments.clients import look_up, warn_of
@@ -79,7 +79,6 @@ def pay(
     session: Session,
     rows: Sequence[Payment],
     *,
-    everywhere: GlobalOptions,
     moving: PaymentOptions,
     renew_rejected: bool,
     finds_twins: bool = True,
@@ -90,14 +89,13 @@ def pay(
     Args:
         session: with a journal.
         rows: with keys that are all different.
-        everywhere: the options of every command.
         moving: whether to ask, and the most that may move.
         renew_rejected: also pay rows that were refused before.
         finds_twins: say where the same was sent in the last day under other keys.
         before: is done when all is confirmed, before the first row is sent.
     """
     output = Output(
-        everywhere, RESULT_COLUMNS, RESULT_COLUMNS[:-1], drawn=DRAWN_COLUMNS, goes_on=True
+        session.options, RESULT_COLUMNS, RESULT_COLUMNS[:-1], drawn=DRAWN_COLUMNS, goes_on=True
     )
     plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
     with _unknown_first(plan):
@@ -125,13 +123,11 @@ def _unknown_first(plan: Plan) -> Generator[None]:
         ) from None
 
 
-def _asks(plan: Plan, moving: PaymentOptions) -> bool:
-    return bool(plan.due) and not moving.offline
-
-
 def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: bool) -> None:
-    credit = session.ask(session.client.get_own_account()) if _asks(plan, moving) else None
-    seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
+    asks = plan.due and not moving.offline
+    credit = session.ask(session.client.get_own_account()) if asks else None
+    wanted = [row.transfer for row in plan.due] if finds_twins else []
+    seen = session.run(twins(session.on_record, wanted, session.client.realm)) if wanted else []
     _show(session, plan, credit, seen)
     session.check_journal(moving)
     _check_total(plan, moving)
@@ -193,11 +189,6 @@ def _conflict(row: Payment, entry: JournalEntry, realm: str) -> str:
         f"to {wanted.client_user_id}"
     )
     return words if entry.realm in {None, realm} else f"{words}, at {entry.realm}, not {realm}"
-
-
-async def _twins(session: Session, plan: Plan) -> list[JournalEntry]:
-    wanted = [row.transfer for row in plan.due]
-    return await twins(session.on_record, wanted, session.client.realm)
 
 
 def _show(

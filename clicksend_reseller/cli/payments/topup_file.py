@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from clicksend_reseller import Transfer
+from clicksend_reseller._wire.keys import normalized
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.whole_files import replaced
-from clicksend_reseller.cli.payments.amounts import fault_of_currency, fault_of_key, number, spelled
+from clicksend_reseller.cli.payments.amounts import fault_of_currency, fault_of_key, number
 from clicksend_reseller.cli.payments.rows import Payment
 
 NEEDED = ("client_user_id", "amount", "currency")
@@ -86,7 +87,7 @@ class _Reader:
         return Payment(transfer=wanted, line=line, note=fields.get("note", ""))
 
     def _key(self, line: int, fields: Mapping[str, str]) -> str | None:
-        key = spelled(fields.get("key", ""))
+        key = normalized(fields.get("key", ""))
         if not key and self._batch is None:
             self._faults.add(line, "there is no key and no --batch NAME to make one of")
             return None

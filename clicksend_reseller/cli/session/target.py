@@ -55,6 +55,12 @@ class Target:
         return f"{'sandbox' if self.is_sandbox else 'LIVE'} {urlsplit(self.base_url).netloc}"
 
     @property
+    def missing(self) -> list[str]:
+        """The variables of the credentials that are not set."""
+        given = {"CLICKSEND_USERNAME": self.username, "CLICKSEND_API_KEY": self.api_key}
+        return [name for name, value in given.items() if value is None]
+
+    @property
     def journal_file(self) -> Path | None:
         """The file that the journal is kept in, where it is one."""
         return self.journal.file if self.journal is not None else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100
+_A_COMMAND = "clicksend-reseller "
 
 
 def printable(text: str) -> str:
@@ -174,8 +175,10 @@ class CommandConsole:
             yield Steps(say=lambda count: self.note(f"{what}: {count}{of}"))
 
     def _print(self, text: str, style: str = "") -> None:
-        lines = "\n".join(map(printable, text.split("\n")))
-        self.console.print(Text(lines, style=style), soft_wrap=not self.console.is_terminal)
+        for line in text.split("\n"):
+            # A command is copied, and half of one may move money without its last options.
+            is_whole = not self.console.is_terminal or _A_COMMAND in line
+            self.console.print(Text(printable(line), style=style), soft_wrap=is_whole)
 
 
 def _is_one_stream() -> bool:

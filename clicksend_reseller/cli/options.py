@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import attrs
 from cyclopts import Group, Parameter, Token
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
+T = TypeVar("T")
+
 Format = Literal["table", "json", "jsonl", "csv"]
 
 # What a bare `--sandbox` becomes: an option with an empty value.
 IN_PROCESS = ""
 
-_WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
+
+def _reader(
+    pattern: re.Pattern[str], what: str, made: Callable[[str], T]
+) -> Callable[[Any, Sequence[Token]], T]:
+    """Read a number as it is written: int and Decimal alone take 1_0, 1e5000000 and NaN."""
+
+    def read(_type: Any, tokens: Sequence[Token]) -> T:  # noqa: ANN401 - cyclopts' own signature
+        given = tokens[0].value
+        if not pattern.fullmatch(given):
+            # cyclopts alone would make 5 of 5.5; this follows the name of the argument.
+            raise ValueError(f"must be {what}, not {given!r:.40}")
+        return made(given)
+
+    return read
 
 
-def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopts' own signature
-    """Read a whole number as it is written: cyclopts alone would make 5 of "5.5".
-
-    Raises:
-        ValueError: it is none; the error's text follows the name of the argument.
-    """
-    given = tokens[0].value
-    if not _WHOLE.fullmatch(given):
-        raise ValueError(f"must be a whole number, not {given!r:.40}")
-    return int(given)
-
-
-def amount(_type: Any, tokens: Sequence[Token]) -> Decimal:  # noqa: ANN401 - cyclopts' own signature
-    """Read an amount of money as it is written: Decimal alone takes 1_0, 1e5000000 and NaN.
-
-    Raises:
-        ValueError: it is none; the error's text follows the name of the argument.
-    """
-    given = tokens[0].value
-    if not _AMOUNT.fullmatch(given):
-        raise ValueError(f"must be an amount such as 12.50, not {given!r:.40}")
-    return Decimal(given)
-
+whole = _reader(re.compile(r"-?[0-9]{1,10}", re.ASCII), "a whole number", int)
+amount = _reader(
+    re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII), "an amount such as 12.50", Decimal
+)
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Whole = Annotated[int, Parameter(converter=whole)]

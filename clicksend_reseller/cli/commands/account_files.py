@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -58,23 +57,15 @@ class _Creating(ListRun):
     def __init__(
         self, session: Session, output: Output, results: Results, rows: list[NewAccount]
     ) -> None:
-        super().__init__(session, output)
         self._results = results
         self._rows = [row for row in rows if results.words.get(row.username) != "created"]
+        self._ends: Counter[str] = Counter()
+        super().__init__(session, output, self._ends, len(self._rows))
         self._done = len(rows) - len(self._rows)
         self._found: dict[str, int] = {}
-        self._ends: Counter[str] = Counter()
         self._unknown_in_a_row = 0
         self._is_over = False
         self._unwritten = ""
-
-    @property
-    def _counts(self) -> Mapping[str, int]:
-        return self._ends
-
-    @property
-    def _untried(self) -> int:
-        return len(self._rows) - self._ends.total()
 
     async def look_up(self) -> None:
         """Look for the rows that may have been created: the ids by user name."""

@@ -79,7 +79,11 @@ def find(text: str, /, *, everywhere: Everywhere = USUAL) -> Status:
     part = _folded(text)
     nothing = f"No client has {printable(text)!r} in its name or addresses."
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
-    return _walked(everywhere, output, lambda account: _holds(account, part), nothing=nothing)
+
+    def wanted(account: Account) -> bool:
+        return any(part in _folded(getattr(account, name) or "") for name in _SEARCHED)
+
+    return _walked(everywhere, output, wanted, nothing=nothing)
 
 
 def get(client_user_id: Whole, /, *, everywhere: Everywhere = USUAL) -> Status:
@@ -162,10 +166,6 @@ async def _walk(
                     if rows == limit:
                         return True
         return walk.report.complete
-
-
-def _holds(account: Account, part: str) -> bool:
-    return any(part in _folded(getattr(account, name) or "") for name in _SEARCHED)
 
 
 def _folded(text: str) -> str:

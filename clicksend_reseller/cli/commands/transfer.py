@@ -66,7 +66,7 @@ def transfer(
         moving: of the commands that move money.
     """
     wanted = Transfer(
-        idempotency_key=_minted() if key is None else checked_key(key),
+        idempotency_key=f"cli-{uuid.uuid4().hex[:12]}" if key is None else checked_key(key),
         client_user_id=client_user_id,
         amount=amount,
         currency=currency,
@@ -89,14 +89,12 @@ def transfer(
             session.console.note("a dry run: nothing was sent")
             return Status.DONE
         if key is None:
-            _say_key(session, wanted)
+            minted = wanted.idempotency_key
+            again = f"if this is interrupted, run again with --key {minted}"
+            session.console.warn(f"key {minted}; {again}")
         if is_new:
             _keep_balance(session, wanted)
         return _sent(session, output, row, allow_negative=allow_negative)
-
-
-def _minted() -> str:
-    return f"cli-{uuid.uuid4().hex[:12]}"
 
 
 def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) -> None:
@@ -163,11 +161,6 @@ def _show(
             f"the same amount was sent to this client at {moment(entry.sent_at)} under the key "
             f"{entry.key!r} ({entry.state}): is this another payment?"
         )
-
-
-def _say_key(session: Session, wanted: Transfer) -> None:
-    key = wanted.idempotency_key
-    session.console.warn(f"key {key}; if this is interrupted, run again with --key {key}")
 
 
 def _keep_balance(session: Session, wanted: Transfer) -> None:

@@ -43,7 +43,7 @@ def writer(name: str, columns: Sequence[str], write: Write, console: Console | N
     if name == "json":
         return _JSON(columns, write)
     lines: dict[str, tuple[str, Callable[[Iterable[Value]], str]]] = {
-        "table": ("\t".join(columns) + "\n", _tabs),
+        "table": ("\t".join(columns) + "\n", lambda values: "\t".join(map(shown, values)) + "\n"),
         "csv": (",".join(columns) + "\n", csv_line),
         "jsonl": ("", lambda values: _object(columns, values) + "\n"),
     }
@@ -82,10 +82,6 @@ class _JSON:
 
     def end(self) -> None:
         self._write("[]\n" if self._opening.startswith("[") else "\n]\n")
-
-
-def _tabs(values: Iterable[Value]) -> str:
-    return "\t".join(map(shown, values)) + "\n"
 
 
 def shown(value: Value) -> str:

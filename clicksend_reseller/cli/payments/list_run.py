@@ -17,25 +17,25 @@ class ListRun:
     Args:
         session: that does it.
         output: one line for each row.
+        counts: rows by how they ended; the subclass counts.
+        total: rows of the list.
     """
 
-    def __init__(self, session: Session, output: Output) -> None:
+    def __init__(
+        self, session: Session, output: Output, counts: Mapping[str, int], total: int
+    ) -> None:
         self._session = session
         self._console = session.console
         self._output = output
+        self._counts = counts
+        self._total = total
         self._is_interrupted = False
         self._is_cut = False  # nobody waits for the last answers
         self._faults: list[Status] = []  # what weighs beside the rows
 
     @property
-    def _counts(self) -> Mapping[str, int]:
-        """Rows by how they ended."""
-        raise NotImplementedError
-
-    @property
     def _untried(self) -> int:
-        """Rows that have not ended."""
-        raise NotImplementedError
+        return self._total - sum(self._counts.values())
 
     def _work(self, interrupts: Interrupts) -> None:
         """Do the rows."""

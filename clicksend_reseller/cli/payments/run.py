@@ -52,10 +52,10 @@ class Paying(ListRun):
     def __init__(
         self, session: Session, output: Output, plan: Plan, *, renew_rejected: bool
     ) -> None:
-        super().__init__(session, output)
+        self._report = BatchReport(total=len(plan.due) + len(plan.settled))
+        super().__init__(session, output, self._report.counts, self._report.total)
         self._due = plan.due
         self._settled = plan.settled
-        self._report = BatchReport(total=len(plan.due) + len(plan.settled))
         self._renew_rejected = renew_rejected
         self._elsewhere: dict[str, Payment] = {}
         self._left: dict[str, Payment] = {}
@@ -63,14 +63,6 @@ class Paying(ListRun):
         self._is_still = True
         self._fault: Exception | None = None
         self._batch: Batch | None = None
-
-    @property
-    def _counts(self) -> Mapping[str, int]:
-        return self._report.counts
-
-    @property
-    def _untried(self) -> int:
-        return self._report.remaining
 
     def _work(self, interrupts: Interrupts) -> None:
         for row in self._settled:
@@ -233,7 +225,7 @@ class Paying(ListRun):
         if self._fault is not None:
             self._faults.append(Status.FAILED)
             console.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
-        words = summary(report.counts, left=report.remaining, sums=report.sums)
+        words = summary(report.counts, left=self._untried, sums=report.sums)
         say = console.warn if report.counts["unknown"] else console.note
         say(f"{report.total} rows: {words}" if words else "nothing to do")
         for line in self._next_steps():
@@ -252,7 +244,7 @@ class Paying(ListRun):
             steps.append(f"found not applied, to be paid after: {renew}")
         if counts["rejected"] > len(self._refuted):
             steps.append(f"to pay the refused ones too: {again('--renew-rejected')}")
-        elif counts["not_sent"] or self._report.remaining:
+        elif counts["not_sent"] or self._untried:
             steps.append(f"to go on: {again()}")
         return steps
 

@@ -106,7 +106,10 @@ def pay(
             return _rehearsed(session, output, plan)
         if before is not None:
             session.run(before(session))
-    return Paying(session, output, plan, renew_rejected=renew_rejected).to_its_end()
+    paying = Paying(
+        session, output, due=plan.due, settled=plan.settled, renew_rejected=renew_rejected
+    )
+    return paying.to_its_end()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -30,7 +30,6 @@ from clicksend_reseller.cli.session.session import GRACE, TIMEOUT, Session
 from clicksend_reseller.journal import BatchReport, TransferResult, TransferStatus
 
 if TYPE_CHECKING:
-    from clicksend_reseller.cli.payments.plan import Plan
     from clicksend_reseller.journal import Batch
 
 _REFUSED = frozenset({TransferState.REJECTED, TransferState.REFUTED})
@@ -45,17 +44,24 @@ class Paying(ListRun):
     Args:
         session: with a journal.
         output: one row for each transfer.
-        plan: the rows that are due, and those that the journal has an answer for.
+        due: the rows to pay.
+        settled: those that the journal has an answer for.
         renew_rejected: also pay rows that were refused before.
     """
 
     def __init__(
-        self, session: Session, output: Output, plan: Plan, *, renew_rejected: bool
+        self,
+        session: Session,
+        output: Output,
+        *,
+        due: Sequence[Payment],
+        settled: Sequence[Payment],
+        renew_rejected: bool,
     ) -> None:
-        self._report = BatchReport(total=len(plan.due) + len(plan.settled))
+        self._report = BatchReport(total=len(due) + len(settled))
         super().__init__(session, output, self._report.counts, self._report.total)
-        self._due = plan.due
-        self._settled = plan.settled
+        self._due = due
+        self._settled = settled
         self._renew_rejected = renew_rejected
         self._elsewhere: dict[str, Payment] = {}
         self._left: dict[str, Payment] = {}

@@ -17,16 +17,12 @@ from clicksend_reseller.cli.exit_status import MEANINGS, CommandError, Status, s
 from clicksend_reseller.cli.options import USUAL, GlobalOptions
 from clicksend_reseller.cli.output.console import CommandConsole, let_go, printable
 
-__all__ = ["make_app", "run"]
-
 _HERE = "clicksend_reseller.cli.commands"
 
 _GROUPS = {
     "accounts": "List, find, create and change client accounts.",
     "journal": "See what was sent, and settle what is unknown.",
 }
-
-_HOLD = "After restoring a backup: block transfers that were planned but not sent."
 
 # Group, name, where it is, and its line in the list of commands.
 _COMMANDS = (
@@ -76,17 +72,7 @@ def make_app() -> App:
         help_epilogue="Credentials come from CLICKSEND_USERNAME and CLICKSEND_API_KEY.\n"
         f"Add --sandbox to any command to rehearse it.\n\n{_STATUSES}",
     )
-    groups = {name: App(name=name, help=words, help_epilogue="") for name, words in _GROUPS.items()}
-    for group in groups.values():
-        app.command(group)
-    for group_name, name, target, words in _COMMANDS:
-        epilogue = _STATUSES if name == "doctor" else ""
-        parent = groups.get(group_name, app)
-        parent.command(f"{_HERE}.{target}", name=name, help=words, help_epilogue=epilogue)
-    app.command(_sandbox, name="sandbox", help_flags=[], version_flags=[])
-    install = create_install_completion_command(app.install_completion, add_to_startup=True)
-    app.command(install, name="--install-completion", help="Install completion for your shell.")
-
+    _add_commands(app)
     app.meta.suppress_keyboard_interrupt = False  # it has a setting of its own
 
     @app.meta.default
@@ -99,6 +85,19 @@ def make_app() -> App:
         return ended if isinstance(ended, Status) else Status.DONE
 
     return app
+
+
+def _add_commands(app: App) -> None:
+    groups = {name: App(name=name, help=words, help_epilogue="") for name, words in _GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for group_name, name, target, words in _COMMANDS:
+        epilogue = _STATUSES if name == "doctor" else ""
+        parent = groups.get(group_name, app)
+        parent.command(f"{_HERE}.{target}", name=name, help=words, help_epilogue=epilogue)
+    app.command(_sandbox, name="sandbox", help_flags=[], version_flags=[])
+    install = create_install_completion_command(app.install_completion, add_to_startup=True)
+    app.command(install, name="--install-completion", help="Install completion for your shell.")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,8 +14,6 @@ from clicksend_reseller.errors import (
     ResellerError,
 )
 
-__all__ = ["MEANINGS", "CommandError", "Status", "status_of", "worst"]
-
 
 class Status(IntEnum):
     """The exit status of the process; `MEANINGS` has a line for each."""

@@ -3,67 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import attrs
 from cyclopts import Group, Parameter, Token
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = [
-    "ASKED_FIRST",
-    "IN_PROCESS",
-    "USUAL",
-    "Amount",
-    "Everywhere",
-    "Flag",
-    "Format",
-    "GlobalOptions",
-    "PaymentOptions",
-    "Whole",
-    "amount",
-    "text",
-    "whole",
-]
+T = TypeVar("T")
 
 Format = Literal["table", "json", "jsonl", "csv"]
 
 # What a bare `--sandbox` becomes: an option with an empty value.
 IN_PROCESS = ""
 
-_WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
+
+def _reader(
+    pattern: re.Pattern[str], what: str, made: Callable[[str], T]
+) -> Callable[[Any, Sequence[Token]], T]:
+    """Read a number as it is written: int and Decimal alone take 1_0, 1e5000000 and NaN."""
+
+    def read(_type: Any, tokens: Sequence[Token]) -> T:  # noqa: ANN401 - cyclopts' own signature
+        given = tokens[0].value
+        if not pattern.fullmatch(given):
+            # cyclopts alone would make 5 of 5.5; this follows the name of the argument.
+            raise ValueError(f"must be {what}, not {given!r:.40}")
+        return made(given)
+
+    return read
 
 
-def whole(_type: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - cyclopts' own signature
-    """Read a whole number as it is written: cyclopts alone would make 5 of "5.5".
-
-    Raises:
-        ValueError: it is none; the error's text follows the name of the argument.
-    """
-    given = tokens[0].value
-    if not _WHOLE.fullmatch(given):
-        raise ValueError(f"must be a whole number, not {given!r:.40}")
-    return int(given)
-
-
-def amount(_type: Any, tokens: Sequence[Token]) -> Decimal:  # noqa: ANN401 - cyclopts' own signature
-    """Read an amount of money as it is written: Decimal alone takes 1_0, 1e5000000 and NaN.
-
-    Raises:
-        ValueError: it is none; the error's text follows the name of the argument.
-    """
-    given = tokens[0].value
-    if not _AMOUNT.fullmatch(given):
-        raise ValueError(f"must be an amount such as 12.50, not {given!r:.40}")
-    return Decimal(given)
-
+whole = _reader(re.compile(r"-?[0-9]{1,10}", re.ASCII), "a whole number", int)
+amount = _reader(
+    re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII), "an amount such as 12.50", Decimal
+)
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Whole = Annotated[int, Parameter(converter=whole)]
 Amount = Annotated[Decimal | None, Parameter(converter=amount, metavar="AMOUNT")]
+Balance = Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")]
 
 
 def text(value: str, name: str) -> str:
@@ -128,6 +108,11 @@ class GlobalOptions:
         Parameter(alias="-v", count=True, show_default=False, help="say more; twice: everything"),
     ] = 0
 
+    @property
+    def asks_for_rows(self) -> bool:
+        """Rows in a format are wanted, not the sentences that a person reads."""
+        return self.output is not None or self.columns is not None
+
 
 # Read once, in front of any command, and handed on to it.
 Everywhere = Annotated[GlobalOptions, Parameter(parse=False)]
@@ -139,8 +124,7 @@ class PaymentOptions:
     """The options of the commands that move money."""
 
     yes: Annotated[
-        Flag,
-        Parameter(alias="-y", help="do not ask; a batch needs --max-total as well"),
+        Flag, Parameter(alias="-y", help="do not ask; a batch needs --max-total as well")
     ] = False
     dry_run: Annotated[
         Flag, Parameter(alias="-n", help="show what would be done, and send nothing")

@@ -319,3 +319,12 @@ def test_the_doctor_counts_what_is_to_be_fixed(screen, live):
     live.more.update(CLICKSEND_API_KEY="sandbox", HTTPS_PROXY="http://proxy.test:1")
     shown = screen("doctor")
     assert (0, "1 to look at.") == (shown.end(), shown.lines[-1])
+
+
+def test_the_next_command_can_be_copied_in_one_piece(screen, live, served):
+    """A line break inside it would run the half that moves money, without its last options."""
+    served.fail("error", operation="transfer_credit", status=400, response_code="BAD_REQUEST")
+    batch = "a-batch-with-a-name-that-fills-its-line-of-the-screen"
+    shown = screen("top-up", "--from", listed(live, "1001,12,AUD"), "--batch", batch, *CAP)
+    assert 5 == shown.end()
+    assert f"--batch {batch} --yes --max-total 1000 --renew-rejected" in shown.heard

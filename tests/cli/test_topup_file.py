@@ -7,7 +7,7 @@ import pytest
 
 from clicksend_reseller import Transfer
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.rows import Payment
 from clicksend_reseller.cli.payments.topup_file import read_file, write_plan
 from support.heavy import rounds
 
@@ -38,7 +38,7 @@ def row(line, client, amount, currency, *key_and_note):
     """Make a row of a file."""
     key, note = (*key_and_note, "")[:2]
     wanted = Transfer(idempotency_key=key, client_user_id=client, amount=amount, currency=currency)
-    return Row(transfer=wanted, line=line, note=note)
+    return Payment(transfer=wanted, line=line, note=note)
 
 
 ONE = [row(2, 1001, 5, "AUD", "june/1001")]

@@ -22,7 +22,7 @@ from clicksend_reseller.cli.options import (
 )
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.formats import Record
-from clicksend_reseller.cli.output.output import Output, suited
+from clicksend_reseller.cli.output.output import Output, exported
 from clicksend_reseller.cli.output.records import (
     ACCOUNT_COLUMNS,
     EXPORTED_ACCOUNT_COLUMNS,
@@ -30,10 +30,7 @@ from clicksend_reseller.cli.output.records import (
     account_record,
     exported_record,
 )
-from clicksend_reseller.cli.output.whole_files import replaced
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["balance", "export", "find", "get", "list_"]
 
 _SEARCHED = (
     "username",
@@ -60,20 +57,18 @@ def list_(
         low: only those whose balance is below this, each in its own currency.
         limit: show at most N rows.
     """
+    if limit is not None and limit < 1:
+        raise CommandError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
     nothing = "There are no clients." if low is None else f"No client is below {low}."
 
     def wanted(account: Account) -> bool:
         return low is None or account.balance < low
 
-    return _listed(everywhere, wanted, limit, nothing=nothing)
+    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
+    return _walked(everywhere, output, wanted, limit, nothing=nothing)
 
 
-def find(
-    text: str,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def find(text: str, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Find client accounts.
 
     The whole list is read, since the API has no search.
@@ -83,15 +78,15 @@ def find(
     """
     part = _folded(text)
     nothing = f"No client has {printable(text)!r} in its name or addresses."
-    return _listed(everywhere, lambda account: _holds(account, part), None, nothing=nothing)
+    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
+
+    def wanted(account: Account) -> bool:
+        return any(part in _folded(getattr(account, name) or "") for name in _SEARCHED)
+
+    return _walked(everywhere, output, wanted, nothing=nothing)
 
 
-def get(
-    client_user_id: Whole,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def get(client_user_id: Whole, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Show one client account.
 
     Args:
@@ -104,10 +99,7 @@ def get(
     return Status.DONE
 
 
-def balance(
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def balance(*, everywhere: Everywhere = USUAL) -> Status:
     """Show the reseller's own credit."""
     output = Output(everywhere, ACCOUNT_COLUMNS, ("username", "balance", "currency"))
     with Session(everywhere) as session:
@@ -129,23 +121,9 @@ def export(
             where --output does not: .csv, .json, .jsonl.
         excel: put an apostrophe before texts of the CSV that a spreadsheet would run as formulas.
     """
-    suits = suited(to)
     columns = (ACCOUNT_COLUMNS, EXPORTED_ACCOUNT_COLUMNS)
-    if to is None:
-        output = Output(everywhere, *columns, suits=suits, for_excel=excel)
+    with exported(everywhere, to, *columns, for_excel=excel) as output:
         return _walked(everywhere, output, record=exported_record)
-    with replaced(to) as stream:
-        output = Output(everywhere, *columns, suits=suits, stream=stream, for_excel=excel)
-        return _walked(everywhere, output, record=exported_record)
-
-
-def _listed(
-    everywhere: GlobalOptions, wanted: Wanted, limit: int | None, *, nothing: str
-) -> Status:
-    if limit is not None and limit < 1:
-        raise CommandError(Status.USAGE, f"--limit must be 1 or more, not {limit}")
-    output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS)
-    return _walked(everywhere, output, wanted, limit, nothing=nothing)
 
 
 def _walked(
@@ -188,10 +166,6 @@ async def _walk(
                     if rows == limit:
                         return True
         return walk.report.complete
-
-
-def _holds(account: Account, part: str) -> bool:
-    return any(part in _folded(getattr(account, name) or "") for name in _SEARCHED)
 
 
 def _folded(text: str) -> str:

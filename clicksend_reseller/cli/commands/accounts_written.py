@@ -8,7 +8,7 @@ from typing import Annotated
 import attrs
 from cyclopts import Group, Parameter
 
-from clicksend_reseller import Account, AccountFields, Secret
+from clicksend_reseller import Account, AccountFields
 from clicksend_reseller.cli.commands.account_files import create_from
 from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, Whole, text
@@ -20,9 +20,6 @@ from clicksend_reseller.cli.output.records import (
 )
 from clicksend_reseller.cli.session.passwords import read_password
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["Fields", "create", "update"]
-
 
 _Field = Annotated[str | None, Parameter(help="")]
 
@@ -52,9 +49,6 @@ class Fields:
         }
 
 
-NO_FIELDS = Fields()
-
-
 def create(
     *,
     fields: Fields = Fields(),
@@ -82,13 +76,15 @@ def create(
         return create_from(everywhere, from_, results)
     if results is not None:
         raise CommandError(Status.USAGE, "--results belongs to --from")
-    if missing := [name for name in _names() if name not in fields.given]:
+    if missing := [name for name in attrs.fields_dict(Fields) if name not in fields.given]:
         options = " ".join(map(_option, missing))
         raise CommandError(Status.USAGE, f"a new account needs {options}, or --from FILE.csv")
     output = Output(everywhere, ACCOUNT_COLUMNS, USUAL_ACCOUNT_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
         client = session.client
-        password = _password(session, fields.given["username"], from_stdin=password_stdin)
+        password = read_password(
+            session.console, from_stdin=password_stdin, whose=fields.given["username"]
+        )
         wanted = AccountFields(password=password, **fields.given)
         account, status = session.write(client.create_account(wanted))
     return _shown(output, account, status)
@@ -119,7 +115,7 @@ def update(
         session.console.note(
             "every update sets the client's password again: give the one that it shall have"
         )
-        password = _password(session, account.username, from_stdin=password_stdin)
+        password = read_password(session.console, from_stdin=password_stdin, whose=account.username)
         try:
             wanted = AccountFields.from_account(account, password=password, **changes)
         except ValueError as exc:
@@ -132,14 +128,6 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _names() -> list[str]:
-    return [field.name for field in attrs.fields(Fields)]
-
-
-def _password(session: Session, username: str, *, from_stdin: bool) -> Secret:
-    return read_password(session.console, from_stdin=from_stdin, whose=username)
-
-
 def _shown(output: Output, account: Account, status: Status) -> Status:
     output.one(account_record(account))
-    return worst([status, Status.FAILED if output.fault else Status.DONE])
+    return worst([status, output.status])

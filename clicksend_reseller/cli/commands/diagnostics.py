@@ -25,8 +25,6 @@ from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.cli.session.target import Target
 
-__all__ = ["Finding", "all_checks"]
-
 _PARTS = ("httpx", "attrs", "cattrs", "tenacity", "sqlalchemy", "cyclopts", "rich")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CLOCK_OFF = 60.0  # seconds; the headers of a rate limit count in them
@@ -64,11 +62,7 @@ def _warning(check: str, found: str, remedy: str) -> Finding:
 
 def _fail(check: str, found: str, remedy: str, *, credentials: bool = False) -> Finding:
     return Finding(
-        check=check,
-        result="fail",
-        found=found,
-        remedy=remedy,
-        is_about_credentials=credentials,
+        check=check, result="fail", found=found, remedy=remedy, is_about_credentials=credentials
     )
 
 
@@ -101,19 +95,12 @@ def _version_of(name: str) -> str:
 
 def _settings(session: Session) -> list[Finding]:
     place = session.place
-    given = {"CLICKSEND_USERNAME": place.username, "CLICKSEND_API_KEY": place.api_key}
-    missing = [name for name, value in given.items() if value is None]
-    source = place.sources["credentials"]
-    if missing:
-        credentials = _fail(
-            "credentials",
-            f"{' and '.join(missing)} not set",
-            "set them; the API key is in the ClickSend dashboard",
-            credentials=True,
-        )
-    else:
-        credentials = _ok("credentials", f"user name {place.username}, a key, from {source}")
-    return [_api(place), credentials]
+    if place.missing:
+        found = f"{' and '.join(place.missing)} not set"
+        remedy = "set them; the API key is in the ClickSend dashboard"
+        return [_api(place), _fail("credentials", found, remedy, credentials=True)]
+    found = f"user name {place.username}, a key, from {place.sources['credentials']}"
+    return [_api(place), _ok("credentials", found)]
 
 
 def _api(place: Target) -> Finding:
@@ -203,8 +190,7 @@ async def _asked(check: str, read: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _rate(session: Session) -> Finding:
-    known = session.place.username is not None and session.place.api_key is not None
-    limit = session.client.rate_limit if known else None
+    limit = None if session.place.missing else session.client.rate_limit
     if limit is None:
         return _ok("rate limit", "the answers name none")
     found = f"{limit.remaining} of {limit.limit} requests left, reset in {limit.resets_in or 0:g} s"

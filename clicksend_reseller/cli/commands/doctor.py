@@ -9,21 +9,14 @@ import attrs
 from clicksend_reseller.cli.commands.diagnostics import Finding, all_checks
 from clicksend_reseller.cli.exit_status import Status, worst
 from clicksend_reseller.cli.options import USUAL, Everywhere, Flag
-from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["doctor"]
 
 _INDENT = 9  # where the name of a check begins
 _COLUMNS = ("check", "result", "found", "remedy")
 
 
-def doctor(
-    *,
-    json: Flag = False,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def doctor(*, json: Flag = False, everywhere: Everywhere = USUAL) -> Status:
     """Check the set-up, from settings to credit. It moves no money and changes nothing.
 
     Args:
@@ -34,24 +27,15 @@ def doctor(
     output = Output(everywhere, _COLUMNS)
     with Session(everywhere) as session:
         findings = session.run(all_checks(session))
-    if everywhere.output is None and everywhere.columns is None:
+    if everywhere.asks_for_rows:
         for finding in findings:
-            output.text(_line(finding), indent=_INDENT)
+            output.row({name: getattr(finding, name) or None for name in _COLUMNS})
+        output.end()
     else:
         for finding in findings:
-            output.row(_record(finding))
-        output.end()
+            output.text(_line(finding), indent=_INDENT)
     session.console.note(_closing(findings))
     return _status(findings)
-
-
-def _record(finding: Finding) -> Record:
-    return {
-        "check": finding.check,
-        "result": finding.result,
-        "found": finding.found,
-        "remedy": finding.remedy or None,
-    }
 
 
 def _line(finding: Finding) -> str:

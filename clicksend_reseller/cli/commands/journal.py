@@ -13,17 +13,10 @@ from cyclopts import Parameter
 from clicksend_reseller import JournalEntry, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import USUAL, Everywhere, Flag, GlobalOptions, text, whole
-from clicksend_reseller.cli.output.output import Output, suited
-from clicksend_reseller.cli.output.records import (
-    ENTRY_COLUMNS,
-    USUAL_ENTRY_COLUMNS,
-    entry_record,
-)
-from clicksend_reseller.cli.output.whole_files import replaced
+from clicksend_reseller.cli.output.output import Output, exported
+from clicksend_reseller.cli.output.records import ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, entry_record
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["export", "found", "hold", "list_", "renew", "resolve", "show"]
 
 Entries = Callable[[Session], AsyncIterator[JournalEntry]]
 
@@ -71,21 +64,11 @@ def export(
     def wanted(session: Session) -> AsyncIterator[JournalEntry]:
         return session.readable.entries()
 
-    suits = suited(to)
-    if to is None:
-        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, for_excel=excel)
-        return _written(everywhere, output, wanted)
-    with replaced(to) as stream:
-        output = Output(everywhere, ENTRY_COLUMNS, suits=suits, stream=stream, for_excel=excel)
+    with exported(everywhere, to, ENTRY_COLUMNS, for_excel=excel) as output:
         return _written(everywhere, output, wanted)
 
 
-def show(
-    key: str,
-    /,
-    *,
-    everywhere: Everywhere = USUAL,
-) -> Status:
+def show(key: str, /, *, everywhere: Everywhere = USUAL) -> Status:
     """Show all attempts under one key.
 
     Args:

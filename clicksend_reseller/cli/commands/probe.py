@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["Wire", "look_at"]
-
 _SECONDS = 10.0
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from clicksend_reseller import JournalEntry
 from clicksend_reseller.cli.commands.journal import found
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import USUAL, Amount, Everywhere, Flag, amount
+from clicksend_reseller.cli.options import USUAL, Amount, Balance, Everywhere, Flag
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import RECONCILED_COLUMNS, reconciled_record
@@ -21,15 +21,13 @@ from clicksend_reseller.journal import Assumptions, Verdict
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Reconciliation
 
-__all__ = ["reconcile"]
-
 
 def reconcile(
     key: str | None = None,
     /,
     *,
-    all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
-    before: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
+    all_: Annotated[Flag, Parameter(name="--all")] = False,
+    before: Balance = None,
     exclusive: Flag = False,
     same_currency: Flag = False,
     max_spend: Amount = None,
@@ -66,13 +64,12 @@ def reconcile(
     with Session(everywhere) as session:
         entries = session.run(_unresolved(session)) if key is None else [found(session, key)]
         verdicts = [session.run(_judged(session, entry, assume, before)) for entry in entries]
-        for each in verdicts:
-            if everywhere.output is None and everywhere.columns is None:
-                output.text(*str(each).splitlines())
-            else:
+        if everywhere.asks_for_rows:
+            for each in verdicts:
                 output.row(reconciled_record(each))
-        if everywhere.output is not None or everywhere.columns is not None:
             output.end()
+        else:
+            output.text(*(line for each in verdicts for line in str(each).splitlines()))
         _say_what_follows(session, verdicts)
     open_ = [each for each in verdicts if each.verdict is Verdict.INCONCLUSIVE]
     return Status.UNKNOWN if open_ else Status.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -13,24 +12,20 @@ from clicksend_reseller.cli.exit_status import CommandError, Status, worst
 from clicksend_reseller.cli.options import (
     ASKED_FIRST,
     USUAL,
+    Balance,
     Everywhere,
     Flag,
-    GlobalOptions,
     PaymentOptions,
-    amount,
 )
 from clicksend_reseller.cli.output.console import CommandConsole, printable
 from clicksend_reseller.cli.payments.amounts import checked_batch
 from clicksend_reseller.cli.payments.clients import made_up
 from clicksend_reseller.cli.payments.plan import check_moving, pay, planned
 from clicksend_reseller.cli.payments.policy import Proposal, propose
-from clicksend_reseller.cli.payments.rows import Row
 from clicksend_reseller.cli.payments.topup_file import read_file, write_plan
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.journal import plan_top_ups
-
-__all__ = ["top_up"]
 
 _SKIPPED = 20
 
@@ -38,8 +33,8 @@ _SKIPPED = 20
 def top_up(
     *,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="FILE.csv")] = None,
-    below: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
-    to: Annotated[Decimal | None, Parameter(converter=amount, metavar="BALANCE")] = None,
+    below: Balance = None,
+    to: Balance = None,
     batch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     currency: Annotated[str | None, Parameter(metavar="AUD")] = None,
     plan: Annotated[Path | None, Parameter(metavar="FILE.csv")] = None,
@@ -69,7 +64,9 @@ def top_up(
             )
         check_moving(moving)
         rows = read_file(from_, name)
-        return _paid(rows, everywhere, moving, renew_rejected=renew_rejected)
+        with Session(everywhere, journaled=True) as session:
+            rows = made_up(session, rows)
+            return pay(session, rows, moving=moving, renew_rejected=renew_rejected)
     if below is None or to is None or name is None:
         raise CommandError(
             Status.USAGE, "give --from FILE.csv, or --below BALANCE --to BALANCE --batch NAME"
@@ -89,26 +86,12 @@ def top_up(
         status = pay(
             session,
             proposal.rows,
-            everywhere=everywhere,
             moving=moving,
             renew_rejected=renew_rejected,
             finds_twins=False,  # the balance of this moment is the better reason
             before=proposal.put_on_record,
         )
     return worst([status, Status.DONE if proposal.is_complete else Status.PARTLY])
-
-
-def _paid(
-    rows: Sequence[Row], everywhere: GlobalOptions, moving: PaymentOptions, *, renew_rejected: bool
-) -> Status:
-    with Session(everywhere, journaled=True) as session:
-        return pay(
-            session,
-            made_up(session, rows),
-            everywhere=everywhere,
-            moving=moving,
-            renew_rejected=renew_rejected,
-        )
 
 
 def _check(below: Decimal, to: Decimal, currency: str | None) -> None:

@@ -36,11 +36,9 @@ from clicksend_reseller.cli.output.records import moment, money
 from clicksend_reseller.cli.payments.amounts import checked_key, fault_of_currency
 from clicksend_reseller.cli.payments.clients import MADE_UP
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of, is_for, twins
-from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Payment
 from clicksend_reseller.cli.session.next_steps import command
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["transfer"]
 
 
 def transfer(
@@ -68,7 +66,7 @@ def transfer(
         moving: of the commands that move money.
     """
     wanted = Transfer(
-        idempotency_key=_minted() if key is None else checked_key(key),
+        idempotency_key=f"cli-{uuid.uuid4().hex[:12]}" if key is None else checked_key(key),
         client_user_id=client_user_id,
         amount=amount,
         currency=currency,
@@ -82,7 +80,7 @@ def transfer(
         entries = session.run(entries_of(session.on_record, [wanted.idempotency_key]))
         entry = entries.get(wanted.idempotency_key)
         is_new = entry is None or entry.state is TransferState.INTENDED
-        row = Row(transfer=wanted)
+        row = Payment(transfer=wanted)
         if is_new and (entry is None or is_for(entry, wanted, session.client.realm)):
             row = _confirmed(session, row, moving)
         else:
@@ -91,14 +89,12 @@ def transfer(
             session.console.note("a dry run: nothing was sent")
             return Status.DONE
         if key is None:
-            _say_key(session, wanted)
+            minted = wanted.idempotency_key
+            again = f"if this is interrupted, run again with --key {minted}"
+            session.console.warn(f"key {minted}; {again}")
         if is_new:
             _keep_balance(session, wanted)
         return _sent(session, output, row, allow_negative=allow_negative)
-
-
-def _minted() -> str:
-    return f"cli-{uuid.uuid4().hex[:12]}"
 
 
 def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) -> None:
@@ -119,7 +115,7 @@ def _check(wanted: Transfer, moving: PaymentOptions, *, allow_negative: bool) ->
         raise CommandError(Status.FAILED, f"{fault}; nothing was sent")
 
 
-def _confirmed(session: Session, row: Row, moving: PaymentOptions) -> Row:
+def _confirmed(session: Session, row: Payment, moving: PaymentOptions) -> Payment:
     wanted = row.transfer
     client = str(wanted.client_user_id)
     account = None
@@ -167,11 +163,6 @@ def _show(
         )
 
 
-def _say_key(session: Session, wanted: Transfer) -> None:
-    key = wanted.idempotency_key
-    session.console.warn(f"key {key}; if this is interrupted, run again with --key {key}")
-
-
 def _keep_balance(session: Session, wanted: Transfer) -> None:
     """Put the client's balance of this moment beside the transfer, for `journal reconcile`.
 
@@ -190,7 +181,7 @@ def _keep_balance(session: Session, wanted: Transfer) -> None:
         session.run(journal.note_balance(wanted.idempotency_key, account.balance))
 
 
-def _sent(session: Session, output: Output, row: Row, *, allow_negative: bool) -> Status:
+def _sent(session: Session, output: Output, row: Payment, *, allow_negative: bool) -> Status:
     wanted = row.transfer
     call = session.payer.transfer_credit(
         wanted.client_user_id,
@@ -213,10 +204,10 @@ def _sent(session: Session, output: Output, row: Row, *, allow_negative: bool) -
     output.one(paid.record)
     if receipt.replayed:
         session.console.note("it had been paid already: nothing was sent")
-    return worst([status, Status.FAILED if output.fault else Status.DONE])
+    return worst([status, output.status])
 
 
-def _failed(session: Session, output: Output, row: Row, error: ResellerError) -> Status:
+def _failed(session: Session, output: Output, row: Payment, error: ResellerError) -> Status:
     wanted = row.transfer
     status = status_of(error)
     if isinstance(error, UnsettledTransferError):

@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Generator
-from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
+from collections.abc import Callable, Generator
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -16,12 +16,11 @@ from rich.text import Text
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-__all__ = ["CommandConsole", "Steps", "folded", "let_go", "printable"]
+    from rich.progress import Progress
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _ROWS_PER_LINE = 100
+_A_COMMAND = "clicksend-reseller "
 
 
 def printable(text: str) -> str:
@@ -45,24 +44,38 @@ def folded(line: str, console: Console, indent: int = 0) -> str:
     if not console.is_terminal:
         return line
     lines = textwrap.wrap(
-        line,
-        console.width - indent,
-        break_long_words=False,
-        break_on_hyphens=False,
+        line, console.width - indent, break_long_words=False, break_on_hyphens=False
     )
     return f"\n{' ' * indent}".join(lines)
 
 
-class Steps(Protocol):
-    """Long work that is counted."""
+class Steps:
+    """Long work that is counted: on a bar, else in a line per 100, or not at all.
+
+    Args:
+        say: writes a line, where lines are wanted.
+        bar: is moved instead.
+    """
+
+    def __init__(
+        self, say: Callable[[int], None] | None = None, bar: Progress | None = None
+    ) -> None:
+        self._say = say
+        self._bar = bar
+        self._count = 0
 
     def step(self) -> None:
         """Count one more."""
-        ...
+        self._count += 1
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
+        elif self._say is not None and self._count % _ROWS_PER_LINE == 0:
+            self._say(self._count)
 
     def clear(self) -> None:
         """Leave the terminal to others from now on."""
-        ...
+        if self._bar is not None:
+            self._bar.stop()
 
 
 class CommandConsole:
@@ -152,16 +165,20 @@ class CommandConsole:
             with_bar: nothing else is written to the terminal meanwhile.
         """
         if self._quiet or (not self.console.is_terminal and _is_one_stream()):
-            yield _Silence()
+            yield Steps()
         elif with_bar and self.console.is_terminal and not self.console.is_dumb_terminal:
             with _bar(self.console, total) as bar:
-                yield _Bar(bar, bar.add_task(what, total=total))
+                bar.add_task(what, total=total)
+                yield Steps(bar=bar)
         else:
-            yield _Lines(self, what, total)
+            of = "" if total is None else f" of {total}"
+            yield Steps(say=lambda count: self.note(f"{what}: {count}{of}"))
 
     def _print(self, text: str, style: str = "") -> None:
-        lines = "\n".join(map(printable, text.split("\n")))
-        self.console.print(Text(lines, style=style), soft_wrap=not self.console.is_terminal)
+        for line in text.split("\n"):
+            # A command is copied, and half of one may move money without its last options.
+            is_whole = not self.console.is_terminal or _A_COMMAND in line
+            self.console.print(Text(printable(line), style=style), soft_wrap=is_whole)
 
 
 def _is_one_stream() -> bool:
@@ -214,42 +231,6 @@ class _Log(logging.Handler):
         text = f"{record.levelname.lower()}: {record.getMessage()}"
         say = self._voice.error if record.levelno >= logging.ERROR else self._voice.warn
         say(printable(text))
-
-
-class _Silence:
-    def step(self) -> None:
-        pass
-
-    def clear(self) -> None:
-        pass
-
-
-class _Lines:
-    def __init__(self, console: CommandConsole, what: str, total: int | None) -> None:
-        self._voice = console
-        self._what = what
-        self._of = "" if total is None else f" of {total}"
-        self._count = 0
-
-    def step(self) -> None:
-        self._count += 1
-        if self._count % _ROWS_PER_LINE == 0:
-            self._voice.note(f"{self._what}: {self._count}{self._of}")
-
-    def clear(self) -> None:
-        pass
-
-
-class _Bar:
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress = progress
-        self._task = task
-
-    def step(self) -> None:
-        self._progress.advance(self._task)
-
-    def clear(self) -> None:
-        self._progress.stop()
 
 
 def _bar(console: Console, total: int | None) -> Progress:

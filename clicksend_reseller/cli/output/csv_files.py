@@ -10,8 +10,6 @@ from pathlib import Path
 from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.output.console import printable
 
-__all__ = ["Faults", "read_rows"]
-
 _SHOWN = 20
 _RANGES = 40
 _LONGEST_FIELD = 10_000
@@ -67,12 +65,7 @@ class Faults:
 
 
 def read_rows(
-    path: Path,
-    needed: Sequence[str],
-    optional: Sequence[str],
-    faults: Faults,
-    *,
-    hidden: str = "",
+    path: Path, needed: Sequence[str], optional: Sequence[str], faults: Faults, *, hidden: str = ""
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Read the rows of a file with a header.
 
@@ -91,16 +84,7 @@ def read_rows(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for line, fields in _rows(
-                stream, path, (needed, optional), faults, has_secret=bool(hidden)
-            ):
-                yield (
-                    line,
-                    {
-                        name: value if name == hidden else value.strip()
-                        for name, value in fields.items()
-                    },
-                )
+            yield from _rows(stream, path, (needed, optional), faults, hidden=hidden)
     except OSError as exc:
         raise CommandError(Status.USAGE, f"{path} cannot be read: {exc.strerror}") from None
     except UnicodeDecodeError:
@@ -110,38 +94,43 @@ def read_rows(
 
 
 def _rows(
-    lines: Iterable[str],
+    stream: Iterable[str],
     path: Path,
     columns: tuple[Sequence[str], Sequence[str]],
     faults: Faults,
     *,
-    has_secret: bool,
+    hidden: str,
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
-    reader = csv.reader(lines, strict=True)
-    csv.field_size_limit(_LONGEST_FIELD)
-    header: list[str] | None = None
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as exc:
-            # What a quote that is never closed has swallowed cannot be separated any more.
-            faults.add(line, f"no CSV ({exc}), and nothing after it was read")
-            break
-        if not any(field.strip() for field in fields):
-            continue
-        if header is None:
-            header = _header(path, fields, *columns, has_secret=has_secret)
-        elif len(fields) != len(header):
-            faults.add(line, f"a row has {len(header)} fields", f"{len(fields)}")
-        else:
-            yield line, dict(zip(header, fields, strict=True))
-    if header is None and not faults:
+    lines = _lines(stream, faults)
+    _, first = next(lines, (0, []))
+    if not first:
+        if faults:
+            return
         raise CommandError(
             Status.USAGE, f"{path} is empty: its first line is {','.join(columns[0])}"
         )
+    header = _header(path, first, *columns, has_secret=bool(hidden))
+    for line, fields in lines:
+        if len(fields) != len(header):
+            faults.add(line, f"a row has {len(header)} fields", f"{len(fields)}")
+            continue
+        named = zip(header, fields, strict=True)
+        yield line, {name: text if name == hidden else text.strip() for name, text in named}
+
+
+def _lines(stream: Iterable[str], faults: Faults) -> Iterator[tuple[int, list[str]]]:
+    """Give the fields of each row that is not blank, with the row's first line."""
+    reader = csv.reader(stream, strict=True)
+    csv.field_size_limit(_LONGEST_FIELD)
+    line = 1
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as exc:
+        # What a quote that is never closed has swallowed cannot be separated any more.
+        faults.add(line, f"no CSV ({exc}), and nothing after it was read")
 
 
 def _header(
@@ -162,8 +151,7 @@ def _header(
         hint = "; its columns are separated by ';': save it with commas"
     found = _lacking(needed, names) if has_secret else f"not {_short(','.join(fields))!r}"
     raise CommandError(
-        Status.USAGE,
-        f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent",
+        Status.USAGE, f"{path}, line 1: the header is {wanted}, {found}{hint}; nothing was sent"
     )
 
 

@@ -12,11 +12,9 @@ from rich.console import Console
 from clicksend_reseller.cli.output.console import printable
 from clicksend_reseller.cli.output.tables import Drawn
 
-__all__ = ["Record", "Value", "Writer", "csv_line", "for_spreadsheets", "writer"]
-
 Value = str | int | bool | None
 Record = Mapping[str, Value]
-Write = Callable[[str], None]
+Write = Callable[[str], object]
 
 
 class Writer(Protocol):
@@ -45,7 +43,7 @@ def writer(name: str, columns: Sequence[str], write: Write, console: Console | N
     if name == "json":
         return _JSON(columns, write)
     lines: dict[str, tuple[str, Callable[[Iterable[Value]], str]]] = {
-        "table": ("\t".join(columns) + "\n", _tabs),
+        "table": ("\t".join(columns) + "\n", lambda values: "\t".join(map(shown, values)) + "\n"),
         "csv": (",".join(columns) + "\n", csv_line),
         "jsonl": ("", lambda values: _object(columns, values) + "\n"),
     }
@@ -84,10 +82,6 @@ class _JSON:
 
     def end(self) -> None:
         self._write("[]\n" if self._opening.startswith("[") else "\n]\n")
-
-
-def _tabs(values: Iterable[Value]) -> str:
-    return "\t".join(map(shown, values)) + "\n"
 
 
 def shown(value: Value) -> str:

@@ -17,8 +17,7 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import Format, GlobalOptions
 from clicksend_reseller.cli.output.console import CommandConsole, Steps, folded, let_go, printable
 from clicksend_reseller.cli.output.formats import Record, Writer, for_spreadsheets, writer
-
-__all__ = ["Output", "chosen", "suited"]
+from clicksend_reseller.cli.output.whole_files import replaced
 
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 
@@ -90,6 +89,11 @@ class Output:
         """A table without a row, which says nothing by itself; in JSON `[]` does."""
         return self._format == "table" and not self._rows
 
+    @property
+    def status(self) -> Status:
+        """What the writing of rows makes of the status."""
+        return Status.FAILED if self.fault else Status.DONE
+
     def row(self, record: Record) -> None:
         """Write one row.
 
@@ -134,17 +138,13 @@ class Output:
             if self._clear is not None:
                 self._clear()
             terminal = _Terminal(file=self._stream) if self._stream.isatty() else None
-            self._writer = writer(self._format, self._columns, self._write, terminal)
+            self._writer = writer(self._format, self._columns, self._stream.write, terminal)
         return self._writer
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
 
     @contextlib.contextmanager
     def _guarded(self) -> Generator[None]:
         if not self._is_open:
-            return_quietly = contextlib.suppress(OSError, ValueError)
-            with return_quietly:
+            with contextlib.suppress(OSError, ValueError):
                 yield
             return
         try:
@@ -190,9 +190,21 @@ def chosen(asked: str | None, columns: Sequence[str], usual: Sequence[str]) -> l
     return list(dict.fromkeys(names))
 
 
-def suited(path: Path | None) -> Format:
-    """Give the format that the ending of a file asks for; CSV where it asks for none."""
-    return _SUFFIXES.get(path.suffix.lower(), "csv") if path else "csv"
+@contextlib.contextmanager
+def exported(
+    options: GlobalOptions, to: Path | None, *columns: Sequence[str], for_excel: bool
+) -> Generator[Output]:
+    """Export rows to a file, there whole or not at all, or to stdout.
+
+    Args:
+        options: the format, which the ending of the file says else; CSV where nothing does.
+        to: None is stdout.
+        columns: all that there are, and the usual ones.
+        for_excel: as in `Output`.
+    """
+    suits = _SUFFIXES.get(to.suffix.lower(), "csv") if to else "csv"
+    with contextlib.nullcontext() if to is None else replaced(to) as stream:
+        yield Output(options, *columns, suits=suits, stream=stream, for_excel=for_excel)
 
 
 def _is_plain_file(stream: IO[str]) -> bool:

@@ -14,21 +14,6 @@ from clicksend_reseller.cli.output.formats import Record, Value
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Reconciliation
 
-__all__ = [
-    "ACCOUNT_COLUMNS",
-    "ENTRY_COLUMNS",
-    "EXPORTED_ACCOUNT_COLUMNS",
-    "RECONCILED_COLUMNS",
-    "USUAL_ACCOUNT_COLUMNS",
-    "USUAL_ENTRY_COLUMNS",
-    "account_record",
-    "entry_record",
-    "exported_record",
-    "moment",
-    "money",
-    "reconciled_record",
-]
-
 _NESTED = frozenset({"currency", "subaccount", "extra"})
 _PLAIN = tuple(field.name for field in attrs.fields(Account) if field.name not in _NESTED)
 

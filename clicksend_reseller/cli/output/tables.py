@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Drawn"]
-
 # Beside these words a colour; the words say it too.
 _COLOURS = {
     **dict.fromkeys(("paid", "already_paid", "created", "confirmed", "applied"), "green"),
@@ -91,8 +89,8 @@ class Drawn:
         for row, drawn in zip(rows, short, strict=True):
             cells = [Text(drawn[name], style=_style(name, row[name])) for name in beside]
             self._line(beside, widths, cells)
-            for name in below:
-                self._print_below(name, row[name])
+            for name in filter(row.get, below):
+                self._grid((4, f"{name}:", row[name]))
 
     def _line(self, names: Sequence[str], widths: Mapping[str, int], cells: list[Text]) -> None:
         line = Text()
@@ -101,10 +99,6 @@ class Drawn:
             line.append(" " * (widths[name] - cell_len(cell.plain) + _GAP))
         line.rstrip()
         self._console.print(line)
-
-    def _print_below(self, name: str, value: str) -> None:
-        if value:
-            self._grid((4, f"{name}:", value))
 
     def _print_block(self, names: Sequence[str], row: Row) -> None:
         width = max(map(len, names))

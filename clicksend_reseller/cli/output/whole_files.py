@@ -15,8 +15,6 @@ from typing import IO, Any, cast
 
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = ["replaced"]
-
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 # /dev/stdout is a link to whatever the shell has opened, which is not to be replaced.
 _DEVICES = ("/dev/", "/proc/")

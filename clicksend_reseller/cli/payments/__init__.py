@@ -1,1 +1,1 @@
-"""Lists of payments: read, planned, paid, counted."""
+"""Lists of payments and of new accounts: read, planned, done, counted."""

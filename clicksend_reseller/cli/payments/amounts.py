@@ -8,15 +8,6 @@ from clicksend_reseller._wire.keys import RULE, is_key, normalized
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-__all__ = [
-    "checked_batch",
-    "checked_key",
-    "fault_of_currency",
-    "fault_of_key",
-    "number",
-    "spelled",
-]
-
 _LONGEST_BATCH = 200
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -41,18 +32,13 @@ def fault_of_key(text: str) -> str:
     return "" if is_key(text) and text == text.strip() else f"key {RULE}"
 
 
-def spelled(text: str) -> str:
-    """Give the one spelling of a text, by the rule that library and journal go by."""
-    return normalized(text)
-
-
 def checked_key(key: str) -> str:
     """Give a key that can be recorded, in its one spelling.
 
     Raises:
         CommandError: it cannot.
     """
-    key = spelled(key)
+    key = normalized(key)
     if fault := fault_of_key(key):
         raise CommandError(Status.USAGE, f"--{fault}, not {key!r:.80}; nothing was sent")
     return key
@@ -64,7 +50,7 @@ def checked_batch(name: str) -> str:
     Raises:
         CommandError: it makes no keys.
     """
-    batch = spelled(name.strip())
+    batch = normalized(name.strip())
     if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
         raise CommandError(
             Status.USAGE,

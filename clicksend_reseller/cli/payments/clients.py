@@ -14,10 +14,8 @@ from clicksend_reseller import (
     PermissionDeniedError,
     ResellerError,
 )
-from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.rows import Payment
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["MADE_UP", "look_up", "made_up", "warn_of"]
 
 MADE_UP = "made up for this rehearsal"
 _NO_SUCH_CLIENT = "there is no such client"
@@ -26,7 +24,7 @@ _STATUSES = {_NO_SUCH_CLIENT: "no_such_client", _BANNED: "banned"}
 _FEW = 20  # clients that are asked for one by one; more, and the list is read
 
 
-def made_up(session: Session, rows: Sequence[Row]) -> list[Row]:
+def made_up(session: Session, rows: Sequence[Payment]) -> list[Payment]:
     """Let the clients of the rows into the sandbox of a rehearsal, and mark those."""
     session.make_up([row.transfer for row in rows])
     return [
@@ -35,7 +33,7 @@ def made_up(session: Session, rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def look_up(session: Session, rows: Sequence[Row]) -> list[Row]:
+def look_up(session: Session, rows: Sequence[Payment]) -> list[Payment]:
     """Read the clients of the rows that have no name yet; nothing is changed.
 
     A reading that fails keeps nothing back: the names are missing then.
@@ -54,7 +52,7 @@ def look_up(session: Session, rows: Sequence[Row]) -> list[Row]:
     return [_known(row, found) for row in rows]
 
 
-def warn_of(session: Session, rows: Sequence[Row]) -> None:
+def warn_of(session: Session, rows: Sequence[Payment]) -> None:
     """Name the clients that a person should look at before they are paid."""
     for remark in _STATUSES:
         who = [str(row.transfer.client_user_id) for row in rows if row.remark == remark]
@@ -63,7 +61,7 @@ def warn_of(session: Session, rows: Sequence[Row]) -> None:
             session.console.warn(f"{remark}: {', '.join(who[:_FEW])}{more}")
 
 
-def _known(row: Row, found: Mapping[int, Account | None]) -> Row:
+def _known(row: Payment, found: Mapping[int, Account | None]) -> Payment:
     client = row.transfer.client_user_id
     if client not in found:
         return row

@@ -12,16 +12,6 @@ from clicksend_reseller._wire.keys import normalized
 if TYPE_CHECKING:
     from clicksend_reseller.journal import SQLJournal  # a database library
 
-__all__ = [
-    "MAY_HAVE_MOVED",
-    "OPEN",
-    "entries_of",
-    "entries_where",
-    "is_for",
-    "transfer_of",
-    "twins",
-]
-
 OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 MAY_HAVE_MOVED = OPEN | {TransferState.CONFIRMED}
 

@@ -11,16 +11,14 @@ import attrs
 
 from clicksend_reseller import Account, JournalEntry, ResellerError, TransferState
 from clicksend_reseller.cli.exit_status import CommandError, Status
-from clicksend_reseller.cli.options import GlobalOptions, PaymentOptions
+from clicksend_reseller.cli.options import PaymentOptions
 from clicksend_reseller.cli.output.output import Output
 from clicksend_reseller.cli.output.records import money
 from clicksend_reseller.cli.payments.clients import look_up, warn_of
 from clicksend_reseller.cli.payments.on_record import entries_of, is_for, twins
-from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Row
+from clicksend_reseller.cli.payments.rows import DRAWN_COLUMNS, RESULT_COLUMNS, Payment
 from clicksend_reseller.cli.payments.run import Paying
 from clicksend_reseller.cli.session.session import Session
-
-__all__ = ["Plan", "check_moving", "pay", "planned"]
 
 _LARGEST = 5
 _CONFLICTS = 20
@@ -35,8 +33,8 @@ class Plan:
         settled: the rows that the journal has an answer for.
     """
 
-    due: Sequence[Row]
-    settled: Sequence[Row]
+    due: Sequence[Payment]
+    settled: Sequence[Payment]
 
     @property
     def sums(self) -> Counter[str]:
@@ -79,9 +77,8 @@ def check_moving(moving: PaymentOptions) -> None:
 
 def pay(
     session: Session,
-    rows: Sequence[Row],
+    rows: Sequence[Payment],
     *,
-    everywhere: GlobalOptions,
     moving: PaymentOptions,
     renew_rejected: bool,
     finds_twins: bool = True,
@@ -92,14 +89,13 @@ def pay(
     Args:
         session: with a journal.
         rows: with keys that are all different.
-        everywhere: the options of every command.
         moving: whether to ask, and the most that may move.
         renew_rejected: also pay rows that were refused before.
         finds_twins: say where the same was sent in the last day under other keys.
         before: is done when all is confirmed, before the first row is sent.
     """
     output = Output(
-        everywhere, RESULT_COLUMNS, RESULT_COLUMNS[:-1], drawn=DRAWN_COLUMNS, goes_on=True
+        session.options, RESULT_COLUMNS, RESULT_COLUMNS[:-1], drawn=DRAWN_COLUMNS, goes_on=True
     )
     plan = session.run(planned(session, rows, renew_rejected=renew_rejected))
     with _unknown_first(plan):
@@ -110,8 +106,10 @@ def pay(
             return _rehearsed(session, output, plan)
         if before is not None:
             session.run(before(session))
-    paying = Paying(session, output, total=len(rows), renew_rejected=renew_rejected)
-    return paying.all(plan.due, plan.settled)
+    paying = Paying(
+        session, output, due=plan.due, settled=plan.settled, renew_rejected=renew_rejected
+    )
+    return paying.to_its_end()
 
 
 @contextlib.contextmanager
@@ -128,13 +126,11 @@ def _unknown_first(plan: Plan) -> Generator[None]:
         ) from None
 
 
-def _asks(plan: Plan, moving: PaymentOptions) -> bool:
-    return bool(plan.due) and not moving.offline
-
-
 def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: bool) -> None:
-    credit = session.ask(session.client.get_own_account()) if _asks(plan, moving) else None
-    seen = session.run(_twins(session, plan)) if plan.due and finds_twins else []
+    asks = plan.due and not moving.offline
+    credit = session.ask(session.client.get_own_account()) if asks else None
+    wanted = [row.transfer for row in plan.due] if finds_twins else []
+    seen = session.run(twins(session.on_record, wanted, session.client.realm)) if wanted else []
     _show(session, plan, credit, seen)
     session.check_journal(moving)
     _check_total(plan, moving)
@@ -142,7 +138,7 @@ def _ask(session: Session, plan: Plan, moving: PaymentOptions, *, finds_twins: b
         session.console.confirm(f"Send {_in_words(plan)}?")
 
 
-async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool) -> Plan:
+async def planned(session: Session, rows: Sequence[Payment], *, renew_rejected: bool) -> Plan:
     """Look the rows up in the journal.
 
     Raises:
@@ -151,8 +147,8 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     entries = await entries_of(session.on_record, {row.transfer.idempotency_key for row in rows})
     _check_conflicts(rows, entries, session.client.realm)
     payable = {TransferState.INTENDED, *([TransferState.REJECTED] if renew_rejected else [])}
-    due: list[Row] = []
-    settled: list[Row] = []
+    due: list[Payment] = []
+    settled: list[Payment] = []
     for row in rows:
         entry = entries.get(row.transfer.idempotency_key)
         if entry is None or entry.state in payable:
@@ -162,7 +158,9 @@ async def planned(session: Session, rows: Sequence[Row], *, renew_rejected: bool
     return Plan(due=due, settled=settled)
 
 
-def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], realm: str) -> None:
+def _check_conflicts(
+    rows: Sequence[Payment], entries: Mapping[str, JournalEntry], realm: str
+) -> None:
     conflicts = [
         (row, entry)
         for row in rows
@@ -179,14 +177,14 @@ def _check_conflicts(rows: Sequence[Row], entries: Mapping[str, JournalEntry], r
     raise CommandError(Status.USAGE, "\n".join([fact, *lines]))
 
 
-def _gives_way(row: Row, entry: JournalEntry) -> bool:
+def _gives_way(row: Payment, entry: JournalEntry) -> bool:
     """Return True if a round is still the one that was never sent and is computed anew."""
     seen = row.replaces
     is_same = seen is not None and (seen.round, seen.realm) == (entry.round, entry.realm)
     return is_same and entry.state is TransferState.INTENDED
 
 
-def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
+def _conflict(row: Payment, entry: JournalEntry, realm: str) -> str:
     wanted, where = row.transfer, f"line {row.line}: " if row.line else ""
     words = (
         f"{where}{wanted.idempotency_key!r} is on record for {entry.amount} {entry.currency} "
@@ -194,11 +192,6 @@ def _conflict(row: Row, entry: JournalEntry, realm: str) -> str:
         f"to {wanted.client_user_id}"
     )
     return words if entry.realm in {None, realm} else f"{words}, at {entry.realm}, not {realm}"
-
-
-async def _twins(session: Session, plan: Plan) -> list[JournalEntry]:
-    wanted = [row.transfer for row in plan.due]
-    return await twins(session.on_record, wanted, session.client.realm)
 
 
 def _show(
@@ -230,7 +223,7 @@ def _show(
         )
 
 
-def _largest(rows: Iterable[Row]) -> str:
+def _largest(rows: Iterable[Payment]) -> str:
     largest = sorted(rows, key=lambda row: row.transfer.amount, reverse=True)[:_LARGEST]
     return ", ".join(
         f"{row.transfer.amount} {row.transfer.currency} to {row.transfer.client_user_id} "

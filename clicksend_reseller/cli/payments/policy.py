@@ -15,11 +15,9 @@ from clicksend_reseller.cli.payments.on_record import (
     entries_where,
     transfer_of,
 )
-from clicksend_reseller.cli.payments.rows import Row
+from clicksend_reseller.cli.payments.rows import Payment
 from clicksend_reseller.cli.session.session import Session
 from clicksend_reseller.journal import SkippedTopUp, TopUp, TopUpPlan, plan_top_ups
-
-__all__ = ["Proposal", "propose"]
 
 _PREFETCH = 4
 _SIGNED = "top-up"
@@ -36,7 +34,7 @@ class Proposal:
         is_complete: the list stood still while it was read.
     """
 
-    rows: list[Row]
+    rows: list[Payment]
     plan: TopUpPlan
     skipped: list[SkippedTopUp]
     is_complete: bool
@@ -89,7 +87,7 @@ async def propose(
     for skip in plan.skipped:
         is_low = skip.account.balance < below
         if skip.entry is not None and _is_answered(batch, skip.entry, is_low=is_low):
-            rows.append(Row(transfer=transfer_of(skip.entry), username=skip.account.username))
+            rows.append(Payment(transfer=transfer_of(skip.entry), username=skip.account.username))
         elif is_low or skip.entry is None or _is_of(batch, skip.entry):
             skipped.append(skip)  # else it is well off, and another batch has a transfer open
     return Proposal(rows=rows, plan=plan, skipped=skipped, is_complete=is_complete)
@@ -105,11 +103,11 @@ def _is_answered(batch: str, entry: JournalEntry, *, is_low: bool) -> bool:
     return _is_of(batch, entry) and (entry.state in MAY_HAVE_MOVED or is_refuted)
 
 
-def _row(batch: str, row: TopUp) -> Row:
+def _row(batch: str, row: TopUp) -> Payment:
     note = f"balance {money(row.account.balance)}"
     if row.entry is not None and not row.is_revised:
         note = "on record"
-    return Row(
+    return Payment(
         transfer=row.transfer(batch),
         username=row.account.username,
         note=note,

@@ -9,32 +9,10 @@ import re
 from pathlib import Path
 from typing import IO
 
-import attrs
-
 from clicksend_reseller.cli.exit_status import CommandError, Status
+from clicksend_reseller.cli.payments.rows import CREATED_COLUMNS, NewAccount
 
-__all__ = ["COLUMNS", "Result", "Results"]
-
-COLUMNS = ("username", "result", "user_id", "reason")
-_RESULT_COLUMNS = (*COLUMNS, "api")
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """What became of a row.
-
-    Attributes:
-        result: created, exists, refused, unknown or not sent; `trying` while it is under way.
-        stops: the rows after it are not tried.
-        status: where it decides over the whole.
-    """
-
-    username: str
-    result: str
-    user_id: int | None = None
-    reason: str = ""
-    stops: bool = False
-    status: Status = Status.DONE
+_COLUMNS = (*CREATED_COLUMNS, "api")
 
 
 class Results:
@@ -59,7 +37,7 @@ class Results:
             self._read(path)
             self._stream = path.open("a", encoding="utf-8", newline="")
             if not self._stream.tell():
-                self._append(_RESULT_COLUMNS)
+                self._append(_COLUMNS)
         except (OSError, UnicodeDecodeError, csv.Error) as exc:
             self.close()
             raise CommandError(Status.USAGE, f"--results {path}: {exc}") from None
@@ -70,21 +48,22 @@ class Results:
             if self._stream is not None:
                 self._stream.close()
 
-    def write(self, result: Result) -> None:
+    def write(self, row: NewAccount) -> None:
         """Write a line, on the disk before this returns.
 
         Raises:
             CommandError: it cannot be written, so nothing further may be tried.
         """
         try:
-            user_id, reason = result.user_id or "", " ".join(result.reason.split())
-            self._append((_on_one_line(result.username), result.result, user_id, reason, self._api))
+            reason = " ".join((row.reason or "").split())
+            name = _on_one_line(row.username)
+            self._append((name, row.status, row.user_id or "", reason, self._api))
         except OSError as exc:
-            word = "not tried" if result.result == "trying" else result.result
+            word = "not tried" if row.status == "trying" else row.status
             raise CommandError(
-                Status.UNKNOWN if result.result == "unknown" else Status.FAILED,
+                Status.UNKNOWN if row.status == "unknown" else Status.FAILED,
                 f"--results {self._path} cannot be written ({exc.strerror}); "
-                f"{result.username!r} is {word}",
+                f"{row.username!r} is {word}",
             ) from None
 
     def _append(self, fields: tuple[object, ...]) -> None:
@@ -98,7 +77,7 @@ class Results:
         if not path.exists() or not (text := path.read_text("utf-8")):
             return
         header, *lines = text.split("\n")
-        if tuple(header.split(",")) != _RESULT_COLUMNS:
+        if tuple(header.split(",")) != _COLUMNS:
             raise CommandError(
                 Status.USAGE, f"--results {path} is no file of results: name another one"
             )
@@ -113,7 +92,7 @@ class Results:
 
     def _learn(self, path: Path, row: list[str], *, is_cut: bool) -> None:
         """Take a line in; one that a crash has cut off is of a row that was being tried."""
-        api = row[-1] if len(row) == len(_RESULT_COLUMNS) else ""
+        api = row[-1] if len(row) == len(_COLUMNS) else ""
         if not self._api.startswith(api):
             raise CommandError(Status.USAGE, f"--results {path} is about {api}, not {self._api}")
         self.words[_as_it_was(row[0])] = row[1] if api == self._api and not is_cut else "trying"

@@ -1,4 +1,4 @@
-"""One row of a list, from the file to the screen: it grows by what becomes known of it."""
+"""A row of a list, from the file to the screen: it grows by what becomes known of it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from decimal import Decimal
 
 import attrs
 
-from clicksend_reseller import JournalEntry, Transfer, TransferState
+from clicksend_reseller import AccountFields, JournalEntry, Transfer, TransferState
 from clicksend_reseller.cli.exit_status import Status, worst
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.records import moment, money
 from clicksend_reseller.journal import TransferResult
 
-__all__ = ["DRAWN_COLUMNS", "RESULT_COLUMNS", "Row", "status_of_rows", "summary"]
-
 _COLUMNS = ("client_user_id", "amount", "currency", "status", "balance", "key", "reason")
 RESULT_COLUMNS = (*_COLUMNS, "username")
+CREATED_COLUMNS = ("username", "result", "user_id", "reason")
 DRAWN_COLUMNS = ("client_user_id", "username", *_COLUMNS[1:])
 
 _WORDS = {
@@ -42,37 +41,66 @@ _STATUSES = {
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """One transfer.
+    """What the rows of all lists have.
 
     Attributes:
         line: of the file; 0 where there is none.
+        username: of the client, where it is known.
+        status: what becomes of it.
+        reason: why it is not done.
+    """
+
+    line: int = 0
+    username: str = ""
+    status: str = ""
+    reason: str | None = None
+
+    @property
+    def record(self) -> Record:
+        """The columns of the row."""
+        raise NotImplementedError
+
+
+@attrs.frozen(kw_only=True)
+class NewAccount(Row):
+    """An account that is created from a file; its status is `trying` while it is under way."""
+
+    fields: AccountFields
+    user_id: int | None = None
+
+    @property
+    def record(self) -> Record:
+        """The columns of the row; none of them is the password."""
+        values = (self.username, self.status, self.user_id, self.reason or "")
+        return dict(zip(CREATED_COLUMNS, values, strict=True))
+
+
+@attrs.frozen(kw_only=True)
+class Payment(Row):
+    """One transfer; its status is `to_pay` before it is sent.
+
+    Attributes:
         note: for whoever reads the plan.
         replaces: the round on record that was never sent and gives way to these values.
-        username: of the client, where it is known.
         remark: what a person should know of the client, whatever becomes of the row.
-        status: what becomes of it; `to_pay` before it is sent.
         entry: what the journal has on record, where that is the answer.
         balance: of the client afterwards.
-        reason: why it is not paid.
     """
 
     transfer: Transfer
-    line: int = 0
     note: str = ""
     replaces: JournalEntry | None = None
-    username: str = ""
     remark: str = ""
     status: str = "to_pay"
     entry: JournalEntry | None = None
     balance: Decimal | None = None
-    reason: str | None = None
 
     @property
     def key(self) -> str:
         """The transfer's idempotency key."""
         return self.transfer.idempotency_key
 
-    def on_record(self, entry: JournalEntry) -> Row:
+    def on_record(self, entry: JournalEntry) -> Payment:
         """Take over the journal's answer for a row that is not sent again."""
         said = entry.response_msg or entry.note
         since = f"on record as {entry.state} since {moment(entry.settled_at or entry.sent_at)}"
@@ -85,7 +113,7 @@ class Row:
             reason=None if is_paid else f"{since}: {said}" if said else since,
         )
 
-    def ended(self, result: TransferResult) -> Row:
+    def ended(self, result: TransferResult) -> Payment:
         """Take over what became of the row in a batch."""
         account = result.receipt.account if result.receipt else None
         return attrs.evolve(

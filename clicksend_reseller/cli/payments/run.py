@@ -18,11 +18,12 @@ from clicksend_reseller import (
     ResellerError,
     TransferState,
 )
-from clicksend_reseller.cli.exit_status import CommandError, Status, worst
+from clicksend_reseller.cli.exit_status import Status
 from clicksend_reseller.cli.output.console import Steps, printable
 from clicksend_reseller.cli.output.output import Output
+from clicksend_reseller.cli.payments.list_run import ListRun
 from clicksend_reseller.cli.payments.on_record import OPEN, entries_of
-from clicksend_reseller.cli.payments.rows import Row, status_of_rows, summary
+from clicksend_reseller.cli.payments.rows import Payment, summary
 from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.next_steps import again, command
 from clicksend_reseller.cli.session.session import GRACE, TIMEOUT, Session
@@ -31,75 +32,67 @@ from clicksend_reseller.journal import BatchReport, TransferResult, TransferStat
 if TYPE_CHECKING:
     from clicksend_reseller.journal import Batch
 
-__all__ = ["Paying"]
-
 _REFUSED = frozenset({TransferState.REJECTED, TransferState.REFUTED})
 _LOOK_AGAIN = 0.5  # seconds between two looks at rows that another run is sending
 _WRITING_DOWN = 1.0  # seconds for rows that were stopped on their way
 _LAST_LOOK = 5.0  # seconds for the journal, where nobody wants to wait
 
 
-class Paying:
-    """One list on its way.
+class Paying(ListRun):
+    """A list that is being paid.
 
     Args:
         session: with a journal.
         output: one row for each transfer.
-        total: rows of the list, those included that the journal has an answer for.
+        due: the rows to pay.
+        settled: those that the journal has an answer for.
         renew_rejected: also pay rows that were refused before.
     """
 
     def __init__(
-        self, session: Session, output: Output, *, total: int, renew_rejected: bool
+        self,
+        session: Session,
+        output: Output,
+        *,
+        due: Sequence[Payment],
+        settled: Sequence[Payment],
+        renew_rejected: bool,
     ) -> None:
-        self._session = session
-        self._output = output
-        self._report = BatchReport(total=total)
+        self._report = BatchReport(total=len(due) + len(settled))
+        super().__init__(session, output, self._report.counts, self._report.total)
+        self._due = due
+        self._settled = settled
         self._renew_rejected = renew_rejected
-        self._elsewhere: dict[str, Row] = {}
-        self._left: dict[str, Row] = {}
+        self._elsewhere: dict[str, Payment] = {}
+        self._left: dict[str, Payment] = {}
         self._refuted: list[str] = []
-        self._is_cut = False
         self._is_still = True
         self._fault: Exception | None = None
         self._batch: Batch | None = None
 
-    def all(self, due: Sequence[Row], settled: Sequence[Row]) -> Status:
-        """Pay what is due, and say what became of all.
-
-        Raises:
-            CommandError: Ctrl-C came twice, so nobody waits for the last answers.
-        """
-        for row in settled:
+    def _work(self, interrupts: Interrupts) -> None:
+        for row in self._settled:
             if row.entry is not None and row.entry.state is TransferState.SENT:
                 self._elsewhere[row.key] = row
             else:
                 self._write(row)
-        with self._session.interrupts() as interrupts:
-            if due or self._elsewhere:
-                self._send_all(due, interrupts)
-            self._output.end()
-            status = self._end(interrupts)
-        if self._is_cut:
-            raise CommandError(status, at_once=True)
-        return status
-
-    def _send_all(self, due: Sequence[Row], interrupts: Interrupts) -> None:
-        with self._output.counting(self._session.console, "transfers", len(due)) as steps:
+        if not self._due and not self._elsewhere:
+            return
+        with self._output.counting(self._console, "transfers", len(self._due)) as steps:
             try:
-                self._session.run(self._send(due, interrupts, steps))
+                self._session.run(self._send(interrupts, steps))
             except Exception as exc:  # noqa: BLE001 - money may have moved: count first, then say it
                 self._fault = exc
         if self._is_cut or self._fault is not None:
             self._session.run(self._account_for_the_rest())
 
-    async def _send(self, due: Sequence[Row], interrupts: Interrupts, steps: Steps) -> None:
+    async def _send(self, interrupts: Interrupts, steps: Steps) -> None:
         from clicksend_reseller.journal import transfer_many  # noqa: PLC0415 - an HTTP library, which help does not need
 
-        self._left = {row.key: row for row in due}
+        self._left = {row.key: row for row in self._due}
         self._batch = transfer_many(
             self._session.payer,
-            [row.transfer for row in due],
+            [row.transfer for row in self._due],
             concurrency=self._session.concurrency,
             renew_rejected=self._renew_rejected,
         )
@@ -148,7 +141,7 @@ class Paying:
         else:
             self._write(row)
 
-    def _write(self, row: Row) -> None:
+    def _write(self, row: Payment) -> None:
         """Count a row and show it."""
         if row.entry is not None and row.entry.state is TransferState.REFUTED:
             self._refuted.append(row.key)
@@ -171,7 +164,7 @@ class Paying:
                 break
             if not has_said:
                 has_said = True
-                self._session.console.note(
+                self._console.note(
                     f"another run sends {alive} of these, or did when it ended: "
                     f"waiting at most {TIMEOUT + GRACE:g} s for its answers"
                 )
@@ -191,7 +184,7 @@ class Paying:
         batch.stop()
         if number := self._session.under_way:
             answers = "1 answer" if number == 1 else f"{number} answers"
-            self._session.console.warn(
+            self._console.warn(
                 f"waiting for {answers}, at most {TIMEOUT:g} s; Ctrl-C again stops at once"
             )
 
@@ -223,34 +216,26 @@ class Paying:
             with contextlib.suppress(TimeoutError, ResellerError):
                 async with asyncio.timeout(_LAST_LOOK):
                     return await entries_of(self._session.journal, set(self._left))
-        self._session.console.warn("the journal does not answer: all rows left may be unknown")
+        self._console.warn("the journal does not answer: all rows left may be unknown")
         return None
 
     # --- the end
 
-    def _end(self, interrupts: Interrupts) -> Status:
-        report, console = self._report, self._session.console
+    def _sum_up(self) -> None:
+        report, console = self._report, self._console
         sent = self._batch.report if self._batch else BatchReport()
-        interrupted = interrupts.once.is_set()
-        if sent.stopped_because and not interrupted:
+        if sent.stopped_because and not self._is_interrupted:
             console.warn(f"ended early: {sent.stopped_because}")
+        if isinstance(sent.stopped_by, AuthenticationError | PermissionDeniedError):
+            self._faults.append(Status.CREDENTIALS)
         if self._fault is not None:
+            self._faults.append(Status.FAILED)
             console.error(printable(f"{type(self._fault).__name__}: {self._fault}"))
-        if self._output.fault is not None:
-            console.error(f"the rows could not be written: {self._output.fault.strerror}")
-        words = summary(report.counts, left=report.remaining, sums=report.sums)
+        words = summary(report.counts, left=self._untried, sums=report.sums)
         say = console.warn if report.counts["unknown"] else console.note
         say(f"{report.total} rows: {words}" if words else "nothing to do")
         for line in self._next_steps():
             console.note(line)
-        return worst(
-            [
-                status_of_rows(report.counts, left=report.remaining),
-                Status.INTERRUPTED if interrupted else Status.DONE,
-                _status_of_stop(sent.stopped_by),
-                Status.FAILED if self._output.fault or self._fault else Status.DONE,
-            ]
-        )
 
     def _next_steps(self) -> list[str]:
         counts = self._report.counts
@@ -265,7 +250,7 @@ class Paying:
             steps.append(f"found not applied, to be paid after: {renew}")
         if counts["rejected"] > len(self._refuted):
             steps.append(f"to pay the refused ones too: {again('--renew-rejected')}")
-        elif counts["not_sent"] or self._report.remaining:
+        elif counts["not_sent"] or self._untried:
             steps.append(f"to go on: {again()}")
         return steps
 
@@ -290,8 +275,3 @@ def _may_be_alive(entry: JournalEntry) -> bool:
     if entry.state is not TransferState.SENT or entry.sent_at is None:
         return False
     return (datetime.now(UTC) - entry.sent_at).total_seconds() < TIMEOUT + GRACE
-
-
-def _status_of_stop(error: Exception | None) -> Status:
-    refused = isinstance(error, AuthenticationError | PermissionDeniedError)
-    return Status.CREDENTIALS if refused else Status.DONE

@@ -7,24 +7,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from clicksend_reseller import Transfer
+from clicksend_reseller._wire.keys import normalized
 from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller.cli.output.csv_files import Faults, read_rows
 from clicksend_reseller.cli.output.whole_files import replaced
-from clicksend_reseller.cli.payments.amounts import (
-    fault_of_currency,
-    fault_of_key,
-    number,
-    spelled,
-)
-from clicksend_reseller.cli.payments.rows import Row
-
-__all__ = ["read_file", "write_plan"]
+from clicksend_reseller.cli.payments.amounts import fault_of_currency, fault_of_key, number
+from clicksend_reseller.cli.payments.rows import Payment
 
 NEEDED = ("client_user_id", "amount", "currency")
 OPTIONAL = ("key", "note")
 
 
-def read_file(path: Path, batch: str | None) -> list[Row]:
+def read_file(path: Path, batch: str | None) -> list[Payment]:
     """Read the whole file and check it before anything is done.
 
     The key of a row is its column, else ``BATCH/client_user_id``: never the file's name or a
@@ -48,7 +42,7 @@ def read_file(path: Path, batch: str | None) -> list[Row]:
     return rows
 
 
-def write_plan(path: Path, rows: Iterable[Row]) -> None:
+def write_plan(path: Path, rows: Iterable[Payment]) -> None:
     """Write what `read_file` reads, keys included.
 
     Raises:
@@ -68,7 +62,7 @@ class _Reader:
         self._batch = batch
         self._keys: dict[str, int] = {}
 
-    def row(self, line: int, fields: Mapping[str, str]) -> Row | None:
+    def row(self, line: int, fields: Mapping[str, str]) -> Payment | None:
         """Check a row; None where it has a fault."""
         client = number(fields["client_user_id"])
         amount = number(fields["amount"])
@@ -90,10 +84,10 @@ class _Reader:
         wanted = Transfer(
             idempotency_key=key, client_user_id=client, amount=amount, currency=fields["currency"]
         )
-        return Row(transfer=wanted, line=line, note=fields.get("note", ""))
+        return Payment(transfer=wanted, line=line, note=fields.get("note", ""))
 
     def _key(self, line: int, fields: Mapping[str, str]) -> str | None:
-        key = spelled(fields.get("key", ""))
+        key = normalized(fields.get("key", ""))
         if not key and self._batch is None:
             self._faults.add(line, "there is no key and no --batch NAME to make one of")
             return None

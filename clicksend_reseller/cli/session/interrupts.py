@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
-
-__all__ = ["Interrupts"]
 
 # A service that is stopped and a terminal that is closed mean the same as Ctrl-C.
 _SIGNALS = tuple(
@@ -43,12 +41,7 @@ class Interrupts:
                 signal.signal(number, self._heard)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         for number, before in self._before.items():
             # A run that hangs at a paused pipe must still yield to whoever stops the service.
             is_stop = number == signal.SIGTERM

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.journal import SQLJournal
 
-__all__ = ["Kept", "home_folder", "in_file", "is_new", "kept_at", "open_journal"]
-
 _A_PASSWORD = re.compile(r":[^@]*@")
+_NO_URI = "--journal takes the path of a file, not a file: URI of SQLite's: leave out file: and uri"
+_NO_URL = (
+    "a URL that cannot be read: write postgresql+asyncpg://user@host/database, and %40 for "
+    "an @ in a password"
+)
 _TELLS_A_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 
 
@@ -123,7 +126,7 @@ def open_journal(kept: Kept) -> SQLJournal:
 
     url = _url_of(kept)
     if url is None:
-        raise CommandError(Status.USAGE, f"the journal is at {_no_url()}; nothing was sent")
+        raise CommandError(Status.USAGE, f"the journal is at {_NO_URL}; nothing was sent")
     try:
         if kept.file is not None:
             _make(kept.file)
@@ -144,13 +147,6 @@ def _url_of(kept: Kept) -> URL | None:
     return Parts.create("sqlite+aiosqlite", database=str(kept.file))
 
 
-def _no_url() -> str:
-    return (
-        "a URL that cannot be read: write postgresql+asyncpg://user@host/database, and %40 for "
-        "an @ in a password"
-    )
-
-
 def _parsed(given: str) -> URL | None:
     """Read a URL; one with a stray @ has a part of its password elsewhere."""
     from sqlalchemy import make_url  # noqa: PLC0415 - a database library
@@ -160,11 +156,8 @@ def _parsed(given: str) -> URL | None:
         url = make_url(given)
     except (ArgumentError, ValueError):
         return None
-    return None if "@" in f"{url.host}{url.username}" or _is_torn(url) else url
-
-
-def _is_torn(url: URL) -> bool:
-    return url.host is not None and "@" in (url.database or "")
+    is_torn = url.host is not None and "@" in (url.database or "")
+    return None if "@" in f"{url.host}{url.username}" or is_torn else url
 
 
 def _sqlite(url: URL) -> Kept:
@@ -176,13 +169,10 @@ def _sqlite(url: URL) -> Kept:
             "name a file, as in sqlite+aiosqlite:////var/lib/me/transfers.db",
         )
     if "uri" in url.query:
-        raise CommandError(Status.USAGE, _no_uri())
+        raise CommandError(Status.USAGE, _NO_URI)
     file = _absolute(database)
     return Kept(
-        file=file,
-        url=url.set(database=str(file)),
-        shown=str(file),
-        has_secret=_has_secret(url),
+        file=file, url=url.set(database=str(file)), shown=str(file), has_secret=_has_secret(url)
     )
 
 
@@ -190,19 +180,13 @@ def _absolute(path: str) -> Path:
     if not path:
         raise CommandError(Status.USAGE, "--journal is empty: name a file or a URL")
     if path.startswith("file:"):
-        raise CommandError(Status.USAGE, _no_uri())
+        raise CommandError(Status.USAGE, _NO_URI)
     if path == "~" or path.startswith("~/"):
         return home_folder() / path[2:]
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as exc:
         raise CommandError(Status.USAGE, f"--journal {path}: {exc}") from None
-
-
-def _no_uri() -> str:
-    return (
-        "--journal takes the path of a file, not a file: URI of SQLite's: leave out file: and uri"
-    )
 
 
 def _has_secret(url: URL) -> bool:

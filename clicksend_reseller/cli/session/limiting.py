@@ -6,9 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from types import TracebackType
-
-__all__ = ["PerMinute"]
 
 _MINUTE = 60.0
 
@@ -40,10 +37,5 @@ class PerMinute:
                 await self._sleep(max(0.0, self._starts[0] + _MINUTE - self._clock()))
             self._starts.append(self._clock())
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         pass

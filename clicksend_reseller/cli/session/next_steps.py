@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from clicksend_reseller.cli.options import GlobalOptions
 
-__all__ = ["again", "command"]
-
 _NAME = "clicksend-reseller"
 
 

@@ -11,8 +11,6 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 from clicksend_reseller.cli.options import text
 from clicksend_reseller.cli.output.console import CommandConsole
 
-__all__ = ["read_password"]
-
 
 def read_password(console: CommandConsole, *, from_stdin: bool, whose: str) -> Secret:
     """Ask for a password twice, or read the first line of stdin.

@@ -19,9 +19,6 @@ from urllib.parse import urlsplit
 from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.sandbox.identity import ROUTE, answer_to
 
-__all__ = ["Identity", "identity_of"]
-
-
 _SECONDS = 1.0  # for all of it: a sandbox on this machine answers within milliseconds
 _LONGEST = 4096  # bytes
 

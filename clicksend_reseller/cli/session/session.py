@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Collection, Coroutine
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["CONCURRENCY", "GRACE", "TIMEOUT", "Session"]
 
 CONCURRENCY = 4
 TIMEOUT = 20.0
@@ -81,12 +79,7 @@ class Session:
             self.place = attrs.evolve(self.place, is_new_journal=self.run(is_new(kept)))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
         try:
             if not (isinstance(exc, CommandError) and exc.at_once):
                 self._runner.run(self._close())
@@ -189,25 +182,7 @@ class Session:
             return self.world.client(
                 journal=journal, timeout=TIMEOUT, limiter=self._limiter, observer=self._observe
             )
-        if self.place.refusal is not None:
-            raise CommandError(
-                self.place.refusal,
-                f"{self.place.doubt}: nothing was sent. Serve one with `clicksend-reseller "
-                "sandbox`, and take its credentials from `--env`",
-            )
-        missing = [
-            name
-            for name, value in (
-                ("CLICKSEND_USERNAME", self.place.username),
-                ("CLICKSEND_API_KEY", self.place.api_key),
-            )
-            if value is None
-        ]
-        if missing:
-            raise CommandError(
-                Status.CREDENTIALS,
-                f"no credentials: set {' and '.join(missing)}, or rehearse with --sandbox",
-            )
+        self._check_credentials()
         from clicksend_reseller import AsyncResellerClient  # noqa: PLC0415 - an HTTP library, which help does not need
 
         return AsyncResellerClient(
@@ -220,6 +195,19 @@ class Session:
             limiter=self._limiter,
             observer=self._observe,
         )
+
+    def _check_credentials(self) -> None:
+        if self.place.refusal is not None:
+            raise CommandError(
+                self.place.refusal,
+                f"{self.place.doubt}: nothing was sent. Serve one with `clicksend-reseller "
+                "sandbox`, and take its credentials from `--env`",
+            )
+        if missing := self.place.missing:
+            raise CommandError(
+                Status.CREDENTIALS,
+                f"no credentials: set {' and '.join(missing)}, or rehearse with --sandbox",
+            )
 
     @property
     def world(self) -> Sandbox:

@@ -16,8 +16,6 @@ from clicksend_reseller.cli.options import IN_PROCESS, GlobalOptions
 from clicksend_reseller.cli.session.journal_file import Kept, home_folder, in_file, kept_at
 from clicksend_reseller.cli.session.sandbox_check import Identity, identity_of
 
-__all__ = ["SANDBOX_URL", "Target", "find_target", "journal_folder"]
-
 SANDBOX_URL = "http://localhost:8730/v3"
 
 
@@ -55,6 +53,12 @@ class Target:
         if self.in_process:
             return "sandbox (in this process, gone at the end)"
         return f"{'sandbox' if self.is_sandbox else 'LIVE'} {urlsplit(self.base_url).netloc}"
+
+    @property
+    def missing(self) -> list[str]:
+        """The variables of the credentials that are not set."""
+        given = {"CLICKSEND_USERNAME": self.username, "CLICKSEND_API_KEY": self.api_key}
+        return [name for name, value in given.items() if value is None]
 
     @property
     def journal_file(self) -> Path | None:

@@ -129,12 +129,13 @@ class AsyncResellerClient:
             limiter=limiter,
             sleep=closing.sleep,
         )
+        events = EventEmitter(observer, self._base_url)
         self._attempts = Attempts(
-            sender, throttle, closing, timeout=seconds, pause=retry.base_delay
+            sender, throttle, events, closing, timeout=seconds, pause=retry.base_delay
         )
         self._calls = Executor(
             self._attempts,
-            EventEmitter(observer, self._base_url),
+            events,
             closing,
             policy=retry,
             deadline=_settings.seconds("deadline", deadline),

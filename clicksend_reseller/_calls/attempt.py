@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from clicksend_reseller._calls.events import EventEmitter, log_attempt
 from clicksend_reseller._calls.state import CallState, fate, fated
 from clicksend_reseller._calls.tasks import BackgroundTasks, Closing, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
@@ -40,6 +41,7 @@ class Attempts:
     Args:
         sender: sends one request.
         throttle: says when.
+        events: hears how each attempt ended.
         closing: says when no attempt begins any more.
         timeout: seconds for one attempt.
         pause: seconds that all calls are held after a 429 that names no time.
@@ -49,11 +51,19 @@ class Attempts:
     """
 
     def __init__(
-        self, sender: Sender, throttle: Throttle, closing: Closing, *, timeout: float, pause: float
+        self,
+        sender: Sender,
+        throttle: Throttle,
+        events: EventEmitter,
+        closing: Closing,
+        *,
+        timeout: float,
+        pause: float,
     ) -> None:
         self.rate_limit: RateLimit | None = None
         self._sender = sender
         self._throttle = throttle
+        self._events = events
         self._closing = closing
         self._timeout = timeout
         self._pause = pause
@@ -65,15 +75,24 @@ class Attempts:
         return self._sender.proxy_advice() if is_connecting else ""
 
     async def make(self, call: CallState[T]) -> T:
-        """Make one attempt; raise the bare error of it."""
-        if call.operation.writes:
-            return await self._write_in_background(call)
+        """Make one attempt, report how it ended, and raise the bare error of it."""
+        now = asyncio.get_running_loop().time
+        began, before = now(), call.attempts
+        call.begin_attempt()
         try:
-            return await self._exchange(call, None)
+            writes = call.operation.writes
+            result = await (self._write_in_background(call) if writes else self._read(call))
+        except ResellerError as error:
+            call.fail_attempt(error)
+            if call.attempts > before:
+                self._events.attempted(call, error.outcome, now() - began)
+            raise
         except asyncio.CancelledError:
-            if was_cancelled():
-                raise
-            return self._after_a_cut(call)
+            if call.attempts > before:
+                log_attempt(call, call.outcome_if_cut, now() - began)
+            raise
+        self._events.attempted(call, call.outcome_of_success, now() - began)
+        return result
 
     async def run_in_background(self, call: CallState[Any], step: Coroutine[Any, Any, T]) -> T:
         """Run a step of a call in a task that its caller, leaving, does not cut."""
@@ -101,6 +120,14 @@ class Attempts:
         await self._tasks.wait(1.0)
 
     # --- one exchange
+
+    async def _read(self, call: CallState[T]) -> T:
+        try:
+            return await self._exchange(call, None)
+        except asyncio.CancelledError:
+            if was_cancelled():
+                raise
+            return self._after_a_cut(call)
 
     async def _exchange(self, call: CallState[T], body: OneShotBody | None) -> T:
         operation = call.operation

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
 
 from clicksend_reseller._calls.attempt import Attempts
-from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
+from clicksend_reseller._calls.events import EventEmitter, note_on
 from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
@@ -176,42 +178,17 @@ class Executor:
 
     async def _persist(self, call: CallState[T]) -> T:
         try:
-            return await self._attempt(call)
+            return await self._attempts.make(call)
         except ResellerError as exc:
             error = exc
-        return await repeat(
-            lambda: self._attempt(call),
-            error,
+        repeatable = _Repeatable(
+            call=call,
+            attempts=self._attempts,
+            events=self._events,
             policy=self._policy,
-            budget=self._budget,
-            may_repeat=lambda error: self._may_repeat(call, error),
-            seconds_left=lambda: call.ends_at - self._now(),
-            before_wait=lambda error, seconds: self._events.waits(call, error, seconds),
-            sleep=self._closing.sleep,
+            closing=self._closing,
         )
-
-    def _may_repeat(self, call: CallState[Any], error: BaseException) -> bool:
-        if call.guard is not None and call.guard.claimed:
-            return False
-        journaled = call.guard is not None
-        return may_repeat(error, call.operation, self._policy, journaled=journaled)
-
-    async def _attempt(self, call: CallState[T]) -> T:
-        began, before = self._now(), call.attempts
-        call.begin_attempt()
-        try:
-            result = await self._attempts.make(call)
-        except ResellerError as error:
-            call.fail_attempt(error)
-            if call.attempts > before:
-                self._events.attempted(call, error.outcome, self._now() - began)
-            raise
-        except asyncio.CancelledError:
-            if call.attempts > before:
-                log_attempt(call, call.outcome_if_cut, self._now() - began)
-            raise
-        self._events.attempted(call, call.outcome_of_success, self._now() - began)
-        return result
+        return await repeat(repeatable, error, policy=self._policy, budget=self._budget)
 
     # --- ends without a result
 
@@ -235,3 +212,33 @@ class Executor:
         if call.guard is not None and outcome is Outcome.NOT_SENT:
             self._attempts.continue_in_background(call, call.guard.withdraw())
         self._events.emit(call, "finished", outcome=outcome)
+
+
+@attrs.frozen(kw_only=True)
+class _Repeatable(Generic[T]):
+    """A call whose first attempt failed, for `repeat`."""
+
+    call: CallState[T]
+    attempts: Attempts
+    events: EventEmitter
+    policy: RetryPolicy
+    closing: Closing
+
+    async def attempt(self) -> T:
+        return await self.attempts.make(self.call)
+
+    def may_repeat(self, error: BaseException) -> bool:
+        guard = self.call.guard
+        if guard is not None and guard.claimed:
+            return False
+        journaled = guard is not None
+        return may_repeat(error, self.call.operation, self.policy, journaled=journaled)
+
+    def seconds_left(self) -> float:
+        return self.call.ends_at - asyncio.get_running_loop().time()
+
+    def before_wait(self, error: BaseException, seconds: float) -> None:
+        self.events.waits(self.call, error, seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.closing.sleep(seconds)

@@ -116,7 +116,7 @@ async def _retry_policy(effort: Effort) -> list[Figure]:
         async def attempt(_: object = None) -> None:
             """Leave nothing but the policy to be measured."""
 
-        vars(calls)["_attempt"] = attempt
+        vars(calls._attempts)["make"] = attempt
         seconds = await interleave(
             {
                 "bare": lambda: cpu_of_call(attempt, calls=tried, at_once=1),

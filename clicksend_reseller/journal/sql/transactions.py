@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -63,19 +64,17 @@ async def record(
     """Record what is new, and give the newest round of each."""
     keys = await _keys_of(own, [transfer.idempotency_key for transfer in transfers])
     insert = queries.insert_first_rounds(own.dialect, realm=realm, queued=queued)
-    values = [
-        {**queries.values_of(transfer), "key": key}
-        for transfer, key in zip(transfers, keys, strict=True)
-    ]
-    await own.execute(insert, values)
+    await own.execute(insert, list(map(queries.values_of, transfers, keys)))
     rows = await read(own, queries.rounds_of_all(set(keys)))
-    newest = {row.key: to_entry(row) for row in rows}
-    return [newest[key] for key in keys]
+    newest = {row.key: row for row in rows}
+    return [to_entry(newest[key]) for key in keys]
 
 
-async def record_one(own: AsyncConnection, transfer: Transfer, *, realm: str) -> JournalEntry:
+async def record_one(
+    own: AsyncConnection, transfer: Transfer, *, realm: str | None, queued: bool = False
+) -> JournalEntry:
     """Record a transfer if it is new, and give its newest round."""
-    [entry] = await record(own, [transfer], realm=realm)
+    [entry] = await record(own, [transfer], realm=realm, queued=queued)
     return entry
 
 
@@ -86,10 +85,12 @@ async def newest_entry(own: AsyncConnection, key: str) -> JournalEntry | None:
     return to_entry(rounds[-1]) if rounds else None
 
 
-async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> list[str]:
+async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> Sequence[str]:
     """Give the spelling of each key that is on record, or the one that it is recorded under."""
-    several = {each for key in given for each in spellings(key) if not key.isascii()}
-    rows = await read(own, queries.rounds_of_all(several)) if several else ()
+    several = {each for key in given if not key.isascii() for each in spellings(key)}
+    if not several:
+        return given  # a key in ASCII has one spelling
+    rows = await read(own, queries.rounds_of_all(several))
     found = [rounds_that_count(rows, key, moved_first=True) for key in given]
     return [
         rounds[-1].key if rounds else normalized(key)
@@ -107,8 +108,10 @@ def rounds_that_count(
         key: as it was given; a person means this very spelling, where it is on record.
         moved_first: rather one under which money may have moved: it is not paid again.
     """
-    found = [[row for row in rows if row.key == each] for each in spellings(key)]
-    found = [rounds for rounds in found if rounds]
+    rounds: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        rounds[row.key].append(row)
+    found = [rounds[each] for each in spellings(key) if each in rounds]
     if moved_first:
         found.sort(key=lambda rounds: rounds[-1].state not in _MOVED)
     return found[0] if found else []
@@ -126,12 +129,12 @@ async def enqueue(own: AsyncConnection, transfer: Transfer) -> JournalEntry:
     Raises:
         KeyReusedError: the key is on record for other values.
     """
-    [entry] = await record(own, [transfer], realm=None, queued=True)
+    entry = await record_one(own, transfer, realm=None, queued=True)
     on_record = (entry.client_user_id, entry.amount, entry.currency)
     if on_record != (transfer.client_user_id, transfer.amount, transfer.currency):
         raise _reused(entry, transfer)
     if not entry.queued and await changes_one(own, queries.queue(entry.key)):
-        [entry] = await record(own, [transfer], realm=None, queued=True)
+        entry = await record_one(own, transfer, realm=None, queued=True)
     return entry
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
-from clicksend_reseller.journal.sql.sqlite_file import check_file, check_name
+from clicksend_reseller.journal.sql.sqlite_file import CHECKED, check_file, check_name
 
 __all__ = ["Database", "failure"]
 
@@ -56,6 +56,9 @@ class Database:
         self._synchronous = "FULL"
         # SQLite has one writer; waiting here is cheaper than its sleeping and trying again.
         self._turn: asyncio.Lock | None = asyncio.Lock() if opened.is_sqlite else None
+        self._turn_to_read: AbstractAsyncContextManager[Any] = nullcontext()
+        if self._turn is not None and opened.shares_connection:
+            self._turn_to_read = self._turn
         self._steps: set[asyncio.Task[Any]] = set()
 
     async def write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
@@ -90,17 +93,21 @@ class Database:
 
     async def ready(self) -> None:
         """Bind to the running loop and look at the table, at first use."""
-        self._check()
-        if self._is_prepared:
-            return
-        async with self._preparing:
-            if not self._is_prepared:
-                self._synchronous = await self._whole(prepare(self.opened, create=self._create))
-                self._is_prepared = True
+        if self._is_closed:
+            raise JournalError("the journal is closed: make another one")
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise JournalError(
+                "the journal belongs to the event loop of its first use, and this is another "
+                "one: make a journal for each loop"
+            )
+        self._loop = loop
+        if not self._is_prepared:
+            await self._prepare()
 
     async def aclose(self) -> None:
         """Wait for steps under way, then dispose of an engine that is ours."""
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+        if self._loop not in {None, asyncio.get_running_loop()}:
             raise JournalError("close the journal on the event loop that it was used on")
         self._is_closed = True
         if self._steps:
@@ -116,17 +123,11 @@ class Database:
             disposal.result()
         disposal.cancel()
 
-    def _check(self) -> None:
-        if self._is_closed:
-            raise JournalError("the journal is closed: make another one")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise JournalError(
-                "the journal belongs to the event loop of its first use, and this is another "
-                "one: make a journal for each loop"
-            )
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if not self._is_prepared:
+                self._synchronous = await self._whole(prepare(self.opened, create=self._create))
+                self._is_prepared = True
 
     # --- one step
 
@@ -178,17 +179,12 @@ class Database:
                 # One question is a transaction by itself.
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
-        async with self._turn_to_read(), self._sqlite_connection() as connection:
+        async with self._turn_to_read, self._sqlite_connection() as connection:
             return await work(connection)
 
     async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
         found = await self._read(look)
         return await self._write(work, durable=False, settles=False) if found is None else found
-
-    def _turn_to_read(self) -> AbstractAsyncContextManager[Any]:
-        if self._turn is not None and self.opened.shares_connection:
-            return self._turn
-        return nullcontext()
 
     @asynccontextmanager
     async def _sqlite_connection(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -198,7 +194,8 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 for pragma in pragmas(self._synchronous):
                     await connection.exec_driver_sql(pragma)
-            await check_file(connection)
+            if CHECKED not in connection.info:
+                await check_file(connection)
             yield connection
 
 

@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -119,7 +120,7 @@ class SQLJournal(Decisions):
         """
         found: list[JournalEntry] = []
         for chunk in _chunks(transfers):
-            found += await self._record_chunk(chunk, realm)
+            found += await self._write(partial(transactions.record, transfers=chunk, realm=realm))
         return found
 
     async def note_balance(self, key: str, balance: Decimal) -> bool:
@@ -150,7 +151,7 @@ class SQLJournal(Decisions):
             self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
         )
         try:
-            return await self._write(lambda own: transactions.changes_one(own, statement))
+            return await self._write(partial(transactions.changes_one, statement=statement))
         except JournalError as error:
             if isinstance(error.__cause__, IntegrityError):
                 # The UPDATE itself was refused, so nothing is in doubt.
@@ -192,15 +193,20 @@ class SQLJournal(Decisions):
                 self._dialect, key, round, attempt=attempt, state=state, answer=answer
             )
             return transactions.Settlement(
-                key, round, attempt=attempt, state=state, answer=answer, statement=statement
+                key=key,
+                round=round,
+                attempt=attempt,
+                state=state,
+                answer=answer,
+                statement=statement,
             )
 
         try:
-            return await self._settle(key, settlement(storable))
+            return await self._settle(settlement(storable))
         except Exception as exc:
             if not is_about_text(exc):
                 raise
-        return await self._settle(key, settlement(escaped))
+        return await self._settle(settlement(escaped))
 
     # --- the journal itself
 
@@ -239,8 +245,8 @@ class SQLJournal(Decisions):
         try:
             # A look needs no lock, and for a key that is known it is all.
             return await self._database.read_or_write(
-                lambda own: transactions.newest_entry(own, transfer.idempotency_key),
-                lambda own: transactions.record_one(own, transfer, realm=realm),
+                partial(transactions.newest_entry, key=transfer.idempotency_key),
+                partial(transactions.record_one, transfer=transfer, realm=realm),
             )
         except ResellerError:
             raise
@@ -260,12 +266,9 @@ class SQLJournal(Decisions):
             return
         raise UnsettledTransferError(f"{fact}: {advice}", permanent=True) from None
 
-    async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
-        return await self._write(lambda own: transactions.record(own, chunk, realm=realm))
-
     # --- on the way to the database
 
-    async def _settle(self, key: str, settlement: transactions.Settlement) -> bool:
+    async def _settle(self, settlement: transactions.Settlement) -> bool:
         for seconds in self._patience:
             try:
                 return await self._database.write(settlement.write, durable=False, settles=True)
@@ -274,7 +277,7 @@ class SQLJournal(Decisions):
             except Exception as exc:
                 if is_about_text(exc):
                     raise
-                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
+                _logger.info("%r is not settled yet (%s), another try follows", settlement.key, exc)
                 settlement.is_repeated = True
                 await asyncio.sleep(seconds)
         return await self._database.write(settlement.write, durable=False, settles=True)

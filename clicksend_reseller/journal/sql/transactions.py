@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
+import attrs
 from sqlalchemy import CursorResult, Row, Select, Update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -212,48 +213,37 @@ async def hold(own: AsyncConnection, before: datetime | None, by: str, note: str
     return Held(held, left=answer[0])
 
 
+@attrs.define(kw_only=True)
 class Settlement:
     """The end of an attempt, on its way into the table.
 
-    Args:
+    Attributes:
         key: of the transfer.
-        number: of the round.
+        round: its number.
         attempt: the one that claimed it.
         state: what became of it.
         answer: what the API said.
         statement: records all that.
-
-    Attributes:
         is_repeated: an earlier try may have written it: the answer to its commit was lost.
     """
 
-    def __init__(
-        self,
-        key: str,
-        number: int,
-        *,
-        attempt: str,
-        state: TransferState,
-        answer: Mapping[str, object],
-        statement: Update,
-    ) -> None:
-        self.is_repeated = False
-        self._key = key
-        self._number = number
-        self._attempt = attempt
-        self._state = state
-        self._answer = answer
-        self._statement = statement
+    key: str
+    round: int
+    attempt: str
+    state: TransferState
+    answer: Mapping[str, object]
+    statement: Update
+    is_repeated: bool = False
 
     async def write(self, own: AsyncConnection) -> bool:
         """Write it, or keep it beside the decision that came before it."""
-        if await changes_one(own, self._statement):
+        if await changes_one(own, self.statement):
             return True
-        rows = await read(own, queries.rounds_of(self._key))
-        row = next((row for row in rows if row.round == self._number), None)
-        if row is None or row.attempt != self._attempt:
+        rows = await read(own, queries.rounds_of(self.key))
+        row = next((row for row in rows if row.round == self.round), None)
+        if row is None or row.attempt != self.attempt:
             return False
-        if self.is_repeated and row.state == self._state.value:
+        if self.is_repeated and row.state == self.state.value:
             return True
         await self._keep(own, row)
         return False
@@ -263,7 +253,7 @@ class Settlement:
             "the transfer of %d %s to client %d with key %r was resolved as %r by %r, "
             "and its answer says %r",
             *(row.amount, row.currency, row.client_user_id),
-            *(row.key, row.state, row.by, self._state.value),
+            *(row.key, row.state, row.by, self.state.value),
             extra={
                 "clicksend_operation": "transfer_credit",
                 "clicksend_client_user_id": row.client_user_id,
@@ -272,8 +262,8 @@ class Settlement:
                 "clicksend_idempotency_key": row.key,
             },
         )
-        said = ", ".join(f"{name} {value}" for name, value in self._answer.items() if value)
-        words = f"the answer came after the decision and says {self._state.value!r} ({said})"
+        said = ", ".join(f"{name} {value}" for name, value in self.answer.items() if value)
+        words = f"the answer came after the decision and says {self.state.value!r} ({said})"
         await own.execute(queries.annotate(row.key, row.round, row.attempt, words))
 
 

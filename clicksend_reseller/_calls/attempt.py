@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from clicksend_reseller._calls.events import EventEmitter, log_attempt
 from clicksend_reseller._calls.state import CallState, fate, fated
@@ -28,7 +28,7 @@ from clicksend_reseller.errors import (
     RateLimitError,
     ResellerError,
 )
-from clicksend_reseller.models import Outcome, RateLimit
+from clicksend_reseller.models import Outcome, RateLimit, TransferReceipt
 
 T = TypeVar("T")
 
@@ -188,25 +188,17 @@ class Attempts:
         return await self._until_done(call, call.task)
 
     async def _write(self, call: CallState[T], body: OneShotBody) -> T:
-        error: ResellerError | None = None
         try:
             return await self._exchange(call, body)
-        except ResellerError as exc:
-            error = exc
-            call.fail_attempt(exc)
+        except ResellerError as error:
+            call.fail_attempt(error)
             raise
         finally:
-            await self._settle(call, body, error)
-
-    async def _settle(
-        self, call: CallState[Any], body: OneShotBody, error: ResellerError | None
-    ) -> None:
-        if call.guard is None:
-            return
-        if call.result is None:
-            await call.guard.give_up(error, left=body.left)
-        else:
-            await call.guard.confirm(call.result, call.status)
+            if call.guard is not None:
+                receipt = cast("TransferReceipt | None", call.result)
+                await call.guard.settle(
+                    receipt, call.error, status_code=call.status, left=body.left
+                )
 
     async def _until_done(self, call: CallState[Any], task: asyncio.Task[T]) -> T:
         try:

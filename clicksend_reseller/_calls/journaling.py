@@ -160,7 +160,6 @@ class TransferGuard:
     ) -> None:
         self.key = normalized(transfer.idempotency_key)
         self._journal = journal
-        self._given = transfer.idempotency_key
         self._transfer = transfer
         self._realm = realm
         self._minted = minted
@@ -214,18 +213,23 @@ class TransferGuard:
         if self.claimed and error.outcome is Outcome.NOT_SENT and not is_its_own:
             error.needs_renewal = True
 
-    async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> None:
-        """Record that the API said success; the receipt stands whatever the journal does."""
-        await self._settle(
-            TransferState.CONFIRMED,
-            balance_after=receipt.balance_after,
-            status_code=status_code,
-            response_code="SUCCESS",
-        )
-
-    async def give_up(self, error: ResellerError | None, *, left: bool) -> None:
-        """Record how a claimed attempt ended without success."""
-        if self._claim_in_doubt:
+    async def settle(
+        self,
+        receipt: TransferReceipt | None,
+        error: ResellerError | None,
+        *,
+        status_code: int | None,
+        left: bool,
+    ) -> None:
+        """Record how an attempt ended; a receipt stands whatever the journal does."""
+        if receipt is not None:
+            await self._settle(
+                TransferState.CONFIRMED,
+                balance_after=receipt.balance_after,
+                status_code=status_code,
+                response_code="SUCCESS",
+            )
+        elif self._claim_in_doubt:
             # It may be on record all the same, and would then stay `sent` for a person to judge.
             await self._settle_if_open(TransferState.REJECTED, response_msg=NOT_SENT)
         elif self._claimed and not left:
@@ -245,8 +249,10 @@ class TransferGuard:
         return self._claimed or self._claim_in_doubt
 
     async def _intend(self) -> JournalEntry:
-        key = await key_in(self._journal, self._given)
-        transfer = attrs.evolve(self._transfer, idempotency_key=key)
+        transfer = self._transfer
+        if transfer.idempotency_key != self.key:
+            key = await key_in(self._journal, transfer.idempotency_key)
+            transfer = attrs.evolve(transfer, idempotency_key=key)
         entry: object = await self._journal.intend(transfer, realm=self._realm)
         if not isinstance(entry, JournalEntry) or normalized(entry.key) != self.key:
             raise TypeError(f"intend() must give the entry of its key, not {entry!r:.80}")

@@ -27,7 +27,7 @@ from clicksend_reseller.journal.sql import queries, transactions
 from clicksend_reseller.journal.sql.database import Database, failure
 from clicksend_reseller.journal.sql.decisions import Decisions
 from clicksend_reseller.journal.sql.engine import open_engine, shown
-from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
+from clicksend_reseller.journal.sql.texts import escaped, is_about_text, storable
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.validation import check_balance, check_transfer
 
@@ -36,7 +36,6 @@ __all__ = ["SQLJournal"]
 _logger = logging.getLogger("clicksend_reseller.journal")
 
 CHUNK = 500
-LONGEST_TEXT = 2000
 # Waits before a settlement is tried again, where a server was restarted.
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
@@ -182,31 +181,24 @@ class SQLJournal(Decisions):
         if not sources("settle", state) | sources("withdraw", state):
             raise ValueError(f"no attempt ends as {str(state)!r}")
 
-        def settlement(spell: Spell) -> transactions.Settlement:
-            answer = {
+        settlement = transactions.Settlement(
+            key=key,
+            round=round,
+            attempt=attempt,
+            state=state,
+            answer={
                 "balance_after": balance_after,
                 "status_code": status_code,
-                "response_code": response_code and spell(response_code[:LONGEST_TEXT]),
-                "response_msg": response_msg and spell(response_msg[:LONGEST_TEXT]),
-            }
-            statement = queries.settle(
-                self._dialect, key, round, attempt=attempt, state=state, answer=answer
-            )
-            return transactions.Settlement(
-                key=key,
-                round=round,
-                attempt=attempt,
-                state=state,
-                answer=answer,
-                statement=statement,
-            )
-
+                "response_code": response_code,
+                "response_msg": response_msg,
+            },
+        )
         try:
-            return await self._settle(settlement(storable))
+            return await self._settle(settlement.spelled(storable))
         except Exception as exc:
             if not is_about_text(exc):
                 raise
-        return await self._settle(settlement(escaped))
+        return await self._settle(settlement.spelled(escaped))
 
     # --- the journal itself
 

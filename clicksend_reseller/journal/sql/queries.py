@@ -148,7 +148,7 @@ def settle(
     *,
     attempt: str,
     state: TransferState,
-    answer: dict[str, Any],
+    answer: Mapping[str, Any],
 ) -> Update:
     """Record the end of the attempt that claimed a round, or withdraw one that none did."""
     mine = and_(_in(sources("settle", state)), c.attempt == attempt)

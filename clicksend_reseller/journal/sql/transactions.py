@@ -25,6 +25,7 @@ from clicksend_reseller._wire.keys import normalized, spellings
 from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.sql import queries
 from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.sql.texts import Spell
 from clicksend_reseller.journal.states import OPEN, sources
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
 
 _logger = logging.getLogger("clicksend_reseller.journal")
 
+LONGEST_TEXT = 2000
+_TEXTS = ("response_code", "response_msg")
 _MOVED = frozenset({TransferState.CONFIRMED, *OPEN})
 
 
@@ -223,7 +226,6 @@ class Settlement:
         attempt: the one that claimed it.
         state: what became of it.
         answer: what the API said.
-        statement: records all that.
         is_repeated: an earlier try may have written it: the answer to its commit was lost.
     """
 
@@ -231,13 +233,28 @@ class Settlement:
     round: int
     attempt: str
     state: TransferState
-    answer: Mapping[str, object]
-    statement: Update
+    answer: Mapping[str, Any]
     is_repeated: bool = False
+
+    def spelled(self, spell: Spell) -> Self:
+        """Give the same with the answer's texts shortened, and in a form that a database takes."""
+        answer = dict(self.answer)
+        for name in _TEXTS:
+            if answer[name]:
+                answer[name] = spell(answer[name][:LONGEST_TEXT])
+        return attrs.evolve(self, answer=answer)
 
     async def write(self, own: AsyncConnection) -> bool:
         """Write it, or keep it beside the decision that came before it."""
-        if await changes_one(own, self.statement):
+        statement = queries.settle(
+            own.dialect,
+            self.key,
+            self.round,
+            attempt=self.attempt,
+            state=self.state,
+            answer=self.answer,
+        )
+        if await changes_one(own, statement):
             return True
         rows = await read(own, queries.rounds_of(self.key))
         row = next((row for row in rows if row.round == self.round), None)

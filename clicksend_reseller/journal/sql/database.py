@@ -16,12 +16,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clicksend_reseller import JournalError
+from clicksend_reseller import JournalError, ResellerError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
 from clicksend_reseller.journal.sql.sqlite_file import CHECKED, check_file, check_name
 
-__all__ = ["Database", "failure"]
+__all__ = ["Database", "Work", "failure"]
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -61,22 +61,28 @@ class Database:
             self._turn_to_read = self._turn
         self._steps: set[asyncio.Task[Any]] = set()
 
-    async def write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run a step in a transaction that is durable when this returns.
 
-        Args:
-            work: the step.
-            settles: it writes down what has happened, so it is not kept from a file that was
-                moved meanwhile.
-            durable: False where losing it in a power cut harms nobody: then PostgreSQL is left
-                to its own setting, which spares a round trip.
-
         Raises:
-            JournalError: closed, on another event loop, no table, or too slow.
-            SQLAlchemyError: what the database says.
+            JournalError: closed, on another event loop, no table, too slow, or what the database
+                says.
         """
         await self.ready()
-        return await self._whole(self._write(work, durable=durable, settles=settles))
+        return await self._whole(self._write(work))
+
+    async def settle(self, work: Work[T]) -> T:
+        """Run a step that writes down what has happened, even into a file that was moved meanwhile.
+
+        Losing it in a power cut harms nobody: so PostgreSQL is left to its own setting, which
+        spares a round trip.
+
+        Raises:
+            JournalError: as `write`.
+            SQLAlchemyError: what the database says, as it is.
+        """
+        await self.ready()
+        return await self._whole(self._write(work, durable=False, settles=True), is_bare=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run a step that changes nothing."""
@@ -131,7 +137,7 @@ class Database:
 
     # --- one step
 
-    async def _whole(self, step: Coroutine[Any, Any, T]) -> T:
+    async def _whole(self, step: Coroutine[Any, Any, T], *, is_bare: bool = False) -> T:
         task = asyncio.ensure_future(step)
         self._steps.add(task)
         task.add_done_callback(self._retire)
@@ -141,14 +147,19 @@ class Database:
             raise JournalError(f"the database did not answer within {STEP_SECONDS:g} s")
         if task.cancelled():
             raise JournalError("the step was cancelled from within")
-        return task.result()
+        try:
+            return task.result()
+        except Exception as exc:
+            if is_bare or isinstance(exc, ResellerError):
+                raise
+            raise failure(exc) from exc
 
     def _retire(self, task: asyncio.Task[Any]) -> None:
         self._steps.discard(task)
         if not task.cancelled():
             task.exception()  # the caller may be gone, and asyncio would complain
 
-    async def _write(self, work: Work[T], *, durable: bool, settles: bool) -> T:
+    async def _write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
         if self._turn is None:
             return await self._write_postgresql(work, durable=durable)
         async with self._turn, self._sqlite_connection() as connection:
@@ -184,7 +195,7 @@ class Database:
 
     async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
         found = await self._read(look)
-        return await self._write(work, durable=False, settles=False) if found is None else found
+        return await self._write(work, durable=False) if found is None else found
 
     @asynccontextmanager
     async def _sqlite_connection(self) -> AsyncGenerator[AsyncConnection, None]:

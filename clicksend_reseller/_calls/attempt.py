@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from clicksend_reseller._calls.events import EventEmitter, log_attempt
-from clicksend_reseller._calls.state import CallState, fate, fated
+from clicksend_reseller._calls.state import CallState, end_of_attempt
 from clicksend_reseller._calls.tasks import BackgroundTasks, Closing, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.body import OneShotBody
@@ -67,7 +67,7 @@ class Attempts:
         self._closing = closing
         self._timeout = timeout
         self._pause = pause
-        self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_fate)
+        self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_end)
 
     def advise(self, call: CallState[Any]) -> str:
         """Say what may be wrong where the time of a call ran out before it could be sent."""
@@ -103,7 +103,7 @@ class Attempts:
         steps = self._tasks.of(call)
         self._tasks.start(call, _after(steps, last))
 
-    def is_one(self, task: asyncio.Task[Any] | None) -> bool:
+    def has_task(self, task: asyncio.Task[Any] | None) -> bool:
         """Return True if a task is one of those that run in the background."""
         return any(task is each for each, _ in self._tasks.under_way())
 
@@ -127,7 +127,7 @@ class Attempts:
         except asyncio.CancelledError:
             if was_cancelled():
                 raise
-            return self._after_a_cut(call)
+            return self._result_of_a_cut(call)
 
     async def _exchange(self, call: CallState[T], body: OneShotBody | None) -> T:
         operation = call.operation
@@ -207,9 +207,9 @@ class Attempts:
             call.left_behind = True
             _stop_unless_left(task, call)
             raise
-        return self._after_a_cut(call) if task.cancelled() else task.result()
+        return self._result_of_a_cut(call) if task.cancelled() else task.result()
 
-    def _after_a_cut(self, call: CallState[T]) -> T:
+    def _result_of_a_cut(self, call: CallState[T]) -> T:
         """Give what had come before an attempt was cancelled, by nobody who called."""
         if call.result is None:
             raise call.cut_off(closed=self._closing.has_begun)
@@ -231,10 +231,10 @@ def _not_taken(body: OneShotBody) -> Exception:
     )
 
 
-def _log_fate(task: asyncio.Task[Any], call: CallState[Any]) -> None:
+def _log_end(task: asyncio.Task[Any], call: CallState[Any]) -> None:
     if call.left_behind and call.has_left:
-        words = fate(task, call)
-        extra = call.fields(status_code=call.status, outcome=fated(task, call))
+        outcome, words = end_of_attempt(task, call)
+        extra = call.fields(status_code=call.status, outcome=outcome)
         _logger.warning("%s, whose caller had gone, ended: %s", str(call), words, extra=extra)
 
 

@@ -14,7 +14,7 @@ import attrs
 
 from clicksend_reseller._calls.attempt import Attempts
 from clicksend_reseller._calls.events import EventEmitter, note_on
-from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
+from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, make_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
 from clicksend_reseller._calls.tasks import Closing, running_loop
@@ -86,7 +86,7 @@ class Executor:
         try:
             result = await self._within_deadline(call)
         except asyncio.CancelledError as cancelled:
-            self._let_go(call, cancelled)
+            self._report_cancelled(call, cancelled)
             # Frames of the HTTP library hold headers and body.
             raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
         self._budget.refill()
@@ -107,7 +107,7 @@ class Executor:
         """
         if self._journal is not None:
             transfer = operation.body or {}
-            guard = open_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
+            guard = make_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
             return await self.perform(operation, guard, deadline=deadline)
         if idempotency_key is not None:
             raise ConfigurationError(
@@ -140,7 +140,7 @@ class Executor:
         # One end for all who ask, and it goes on though one of them is cancelled.
         if self._end is None:
             self._end = asyncio.ensure_future(self._drain_and_close())
-        if self._attempts.is_one(asyncio.current_task()):
+        if self._attempts.has_task(asyncio.current_task()):
             return  # a limiter's doing, which would wait for itself
         await asyncio.shield(self._end)
 
@@ -160,7 +160,7 @@ class Executor:
                     receipt = await self._attempts.run_in_background(call, call.guard.open())
                     if receipt is not None:
                         return cast("T", receipt)
-                return await self._persist(call)
+                return await self._with_retries(call)
         except ResellerError as error:
             failure = call.conclude(error)
         except LimiterRaisedError as raised:
@@ -176,7 +176,7 @@ class Executor:
         finally:
             del failure  # its traceback holds this frame
 
-    async def _persist(self, call: CallState[T]) -> T:
+    async def _with_retries(self, call: CallState[T]) -> T:
         try:
             return await self._attempts.make(call)
         except ResellerError as exc:
@@ -204,7 +204,7 @@ class Executor:
             async with asyncio.timeout_at(call.ends_at):
                 await self._attempts.run_in_background(call, call.guard.withdraw())
 
-    def _let_go(self, call: CallState[Any], cancelled: asyncio.CancelledError) -> None:
+    def _report_cancelled(self, call: CallState[Any], cancelled: asyncio.CancelledError) -> None:
         """Say on a cancellation what is known, and let it pass."""
         outcome = call.outcome or call.outcome_if_cut
         if call.operation.writes:

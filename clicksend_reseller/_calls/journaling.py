@@ -235,7 +235,7 @@ class TransferGuard:
         elif self._claimed and not left:
             await self._settle(TransferState.REJECTED, response_msg=NOT_SENT)
         elif self._claimed:
-            await self._settle(_end_of(error), **_said(error))
+            await self._settle(_state_after(error), **_details_of(error))
 
     async def withdraw(self) -> None:
         """Leave no work behind under a minted key that nothing was sent for."""
@@ -360,7 +360,7 @@ class TransferGuard:
         return {f"clicksend_{name}": value for name, value in fields.items()}
 
 
-def open_guard(
+def make_guard(
     journal: TransferJournal, body: Mapping[str, Any], *, key: str | None, realm: str
 ) -> TransferGuard:
     """Make the guard of one transfer, under a minted key where the caller gave none."""
@@ -372,12 +372,12 @@ def open_guard(
     return TransferGuard(journal, transfer, realm=realm, minted=key is None)
 
 
-def _end_of(error: ResellerError | None) -> TransferState:
+def _state_after(error: ResellerError | None) -> TransferState:
     refused = isinstance(error, APIStatusError) and error.outcome is Outcome.REJECTED
     return TransferState.REJECTED if refused else TransferState.UNKNOWN
 
 
-def _said(error: ResellerError | None) -> _Details:
+def _details_of(error: ResellerError | None) -> _Details:
     match error:
         case APIStatusError():
             return {

@@ -34,19 +34,19 @@ SUCCESS_REFUND = 1.0
 _SPREAD = 0.1
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def _is_not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number, not {value!r}")
     if not 0 <= value <= sys.float_info.max:  # an int can be larger than any float
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 
-def _whole(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+def _is_int(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if not isinstance(value, int):
         raise TypeError(f"{attribute.name} must be an int, not {value!r}")
 
 
-def _yes_or_no(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:  # noqa: FBT001 - attrs calls it
+def _is_bool(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:  # noqa: FBT001 - attrs calls it
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
@@ -66,11 +66,11 @@ class RetryPolicy:
             word that it did nothing, which no one has confirmed. No effect with a journal.
     """
 
-    max_retries: int = attrs.field(default=3, validator=[_not_negative, _whole])
-    base_delay: float = attrs.field(default=0.5, validator=_not_negative)
-    max_delay: float = attrs.field(default=8.0, validator=_not_negative)
-    max_retry_after: float = attrs.field(default=60.0, validator=_not_negative)
-    resend_rate_limited_transfers: bool = attrs.field(default=False, validator=_yes_or_no)
+    max_retries: int = attrs.field(default=3, validator=[_is_not_negative, _is_int])
+    base_delay: float = attrs.field(default=0.5, validator=_is_not_negative)
+    max_delay: float = attrs.field(default=8.0, validator=_is_not_negative)
+    max_retry_after: float = attrs.field(default=60.0, validator=_is_not_negative)
+    resend_rate_limited_transfers: bool = attrs.field(default=False, validator=_is_bool)
 
 
 def may_repeat(

@@ -28,7 +28,7 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 
 # Longer than any wait for a lock; a step that takes longer talks to a database that is gone.
 STEP_SECONDS = 45.0
-GOODBYE_SECONDS = 10.0
+DISPOSE_SECONDS = 10.0
 
 # An `on` that the database was configured to be more than stays more.
 _DURABLE = text(
@@ -122,9 +122,9 @@ class Database:
             await self._dispose()
 
     async def _dispose(self) -> None:
-        # A driver says goodbye to its server, and one that is gone never answers.
+        # A driver ends its session with the server, and one that is gone never answers.
         disposal = asyncio.ensure_future(self.opened.engine.dispose())
-        await asyncio.wait({disposal}, timeout=GOODBYE_SECONDS)
+        await asyncio.wait({disposal}, timeout=DISPOSE_SECONDS)
         if disposal.done():
             disposal.result()
         disposal.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -129,12 +128,13 @@ class AsyncResellerClient:
             limiter=limiter,
             sleep=closing.sleep,
         )
+        events = EventEmitter(observer, self._base_url)
         self._attempts = Attempts(
-            sender, throttle, closing, timeout=seconds, pause=retry.base_delay
+            sender, throttle, events, closing, timeout=seconds, pause=retry.base_delay
         )
         self._calls = Executor(
             self._attempts,
-            EventEmitter(observer, self._base_url),
+            events,
             closing,
             policy=retry,
             deadline=_settings.seconds("deadline", deadline),
@@ -189,8 +189,9 @@ class AsyncResellerClient:
                 the error names the page to resume at.
             ValueError: a number is out of range.
         """
+        seconds = _settings.call_deadline(deadline)
         return AccountIterator(
-            partial(self._fetch_page, _settings.call_deadline(deadline)),
+            lambda page, limit: self.list_accounts(page=page, limit=limit, deadline=seconds),
             limit=limit,
             start_page=start_page,
             prefetch=prefetch,
@@ -358,6 +359,3 @@ class AsyncResellerClient:
         if not hasattr(self, "_username"):  # half made: a traceback shows it so
             return "AsyncResellerClient()"
         return f"AsyncResellerClient(username={self._username!r}, base_url={self._base_url!r})"
-
-    async def _fetch_page(self, deadline: float | None, page: int, limit: int) -> AccountPage:
-        return await self.list_accounts(page=page, limit=limit, deadline=deadline)

@@ -173,13 +173,13 @@ class AccountIterator:
         if self._state == "busy":
             raise RuntimeError("another task waits for the next page: give each its own walk")
         if self._state == "cut":
-            raise RuntimeError(self._epitaph)
+            raise RuntimeError(self._how_to_resume)
         if self._state == "done":
             raise StopAsyncIteration
         self._state = "busy"
 
     @property
-    def _epitaph(self) -> str:
+    def _how_to_resume(self) -> str:
         where = f"start_page={self._reading} and the same limit"
         return f"this walk ended early: begin another one with {where}"
 
@@ -202,10 +202,10 @@ class AccountIterator:
         try:
             answer = await self._fetches.take(asked)
         except Exception as exc:
-            exc.add_note(self._epitaph)
+            exc.add_note(self._how_to_resume)
             raise
         if answer is None or self._state == "cut":
-            raise RuntimeError(self._epitaph)
+            raise RuntimeError(self._how_to_resume)
         return answer
 
     def _fetch_ahead(self) -> None:

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from clicksend_reseller._calls.state import CallState, fate, fated
+from clicksend_reseller._calls.events import EventEmitter, log_attempt
+from clicksend_reseller._calls.state import CallState, end_of_attempt
 from clicksend_reseller._calls.tasks import BackgroundTasks, Closing, was_cancelled
 from clicksend_reseller._calls.throttle import Throttle
 from clicksend_reseller._http.body import OneShotBody
@@ -27,7 +28,7 @@ from clicksend_reseller.errors import (
     RateLimitError,
     ResellerError,
 )
-from clicksend_reseller.models import Outcome, RateLimit
+from clicksend_reseller.models import Outcome, RateLimit, TransferReceipt
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Attempts:
     Args:
         sender: sends one request.
         throttle: says when.
+        events: hears how each attempt ended.
         closing: says when no attempt begins any more.
         timeout: seconds for one attempt.
         pause: seconds that all calls are held after a 429 that names no time.
@@ -49,15 +51,23 @@ class Attempts:
     """
 
     def __init__(
-        self, sender: Sender, throttle: Throttle, closing: Closing, *, timeout: float, pause: float
+        self,
+        sender: Sender,
+        throttle: Throttle,
+        events: EventEmitter,
+        closing: Closing,
+        *,
+        timeout: float,
+        pause: float,
     ) -> None:
         self.rate_limit: RateLimit | None = None
         self._sender = sender
         self._throttle = throttle
+        self._events = events
         self._closing = closing
         self._timeout = timeout
         self._pause = pause
-        self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_fate)
+        self._tasks: BackgroundTasks[CallState[Any]] = BackgroundTasks(_log_end)
 
     def advise(self, call: CallState[Any]) -> str:
         """Say what may be wrong where the time of a call ran out before it could be sent."""
@@ -65,15 +75,24 @@ class Attempts:
         return self._sender.proxy_advice() if is_connecting else ""
 
     async def make(self, call: CallState[T]) -> T:
-        """Make one attempt; raise the bare error of it."""
-        if call.operation.writes:
-            return await self._write_in_background(call)
+        """Make one attempt, report how it ended, and raise the bare error of it."""
+        now = asyncio.get_running_loop().time
+        began, before = now(), call.attempts
+        call.begin_attempt()
         try:
-            return await self._exchange(call, None)
+            writes = call.operation.writes
+            result = await (self._write_in_background(call) if writes else self._read(call))
+        except ResellerError as error:
+            call.fail_attempt(error)
+            if call.attempts > before:
+                self._events.attempted(call, error.outcome, now() - began)
+            raise
         except asyncio.CancelledError:
-            if was_cancelled():
-                raise
-            return self._after_a_cut(call)
+            if call.attempts > before:
+                log_attempt(call, call.outcome_if_cut, now() - began)
+            raise
+        self._events.attempted(call, call.outcome_of_success, now() - began)
+        return result
 
     async def run_in_background(self, call: CallState[Any], step: Coroutine[Any, Any, T]) -> T:
         """Run a step of a call in a task that its caller, leaving, does not cut."""
@@ -84,7 +103,7 @@ class Attempts:
         steps = self._tasks.of(call)
         self._tasks.start(call, _after(steps, last))
 
-    def is_one(self, task: asyncio.Task[Any] | None) -> bool:
+    def has_task(self, task: asyncio.Task[Any] | None) -> bool:
         """Return True if a task is one of those that run in the background."""
         return any(task is each for each, _ in self._tasks.under_way())
 
@@ -101,6 +120,14 @@ class Attempts:
         await self._tasks.wait(1.0)
 
     # --- one exchange
+
+    async def _read(self, call: CallState[T]) -> T:
+        try:
+            return await self._exchange(call, None)
+        except asyncio.CancelledError:
+            if was_cancelled():
+                raise
+            return self._result_of_a_cut(call)
 
     async def _exchange(self, call: CallState[T], body: OneShotBody | None) -> T:
         operation = call.operation
@@ -161,25 +188,17 @@ class Attempts:
         return await self._until_done(call, call.task)
 
     async def _write(self, call: CallState[T], body: OneShotBody) -> T:
-        error: ResellerError | None = None
         try:
             return await self._exchange(call, body)
-        except ResellerError as exc:
-            error = exc
-            call.fail_attempt(exc)
+        except ResellerError as error:
+            call.fail_attempt(error)
             raise
         finally:
-            await self._settle(call, body, error)
-
-    async def _settle(
-        self, call: CallState[Any], body: OneShotBody, error: ResellerError | None
-    ) -> None:
-        if call.guard is None:
-            return
-        if call.result is None:
-            await call.guard.give_up(error, left=body.left)
-        else:
-            await call.guard.confirm(call.result, call.status)
+            if call.guard is not None:
+                receipt = cast("TransferReceipt | None", call.result)
+                await call.guard.settle(
+                    receipt, call.error, status_code=call.status, left=body.left
+                )
 
     async def _until_done(self, call: CallState[Any], task: asyncio.Task[T]) -> T:
         try:
@@ -188,9 +207,9 @@ class Attempts:
             call.left_behind = True
             _stop_unless_left(task, call)
             raise
-        return self._after_a_cut(call) if task.cancelled() else task.result()
+        return self._result_of_a_cut(call) if task.cancelled() else task.result()
 
-    def _after_a_cut(self, call: CallState[T]) -> T:
+    def _result_of_a_cut(self, call: CallState[T]) -> T:
         """Give what had come before an attempt was cancelled, by nobody who called."""
         if call.result is None:
             raise call.cut_off(closed=self._closing.has_begun)
@@ -212,10 +231,10 @@ def _not_taken(body: OneShotBody) -> Exception:
     )
 
 
-def _log_fate(task: asyncio.Task[Any], call: CallState[Any]) -> None:
+def _log_end(task: asyncio.Task[Any], call: CallState[Any]) -> None:
     if call.left_behind and call.has_left:
-        words = fate(task, call)
-        extra = call.fields(status_code=call.status, outcome=fated(task, call))
+        outcome, words = end_of_attempt(task, call)
+        extra = call.fields(status_code=call.status, outcome=outcome)
         _logger.warning("%s, whose caller had gone, ended: %s", str(call), words, extra=extra)
 
 

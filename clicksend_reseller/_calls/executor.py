@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
 
 from clicksend_reseller._calls.attempt import Attempts
-from clicksend_reseller._calls.events import EventEmitter, log_attempt, note_on
-from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, open_guard
+from clicksend_reseller._calls.events import EventEmitter, note_on
+from clicksend_reseller._calls.journaling import TransferGuard, TransferJournal, make_guard
 from clicksend_reseller._calls.retry import RetryBudget, RetryPolicy, may_repeat, repeat
 from clicksend_reseller._calls.state import CallState
 from clicksend_reseller._calls.tasks import Closing, running_loop
@@ -84,7 +86,7 @@ class Executor:
         try:
             result = await self._within_deadline(call)
         except asyncio.CancelledError as cancelled:
-            self._let_go(call, cancelled)
+            self._report_cancelled(call, cancelled)
             # Frames of the HTTP library hold headers and body.
             raise cancelled.with_traceback(None)  # noqa: B904 - the very same one
         self._budget.refill()
@@ -105,7 +107,7 @@ class Executor:
         """
         if self._journal is not None:
             transfer = operation.body or {}
-            guard = open_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
+            guard = make_guard(self._journal, transfer, key=idempotency_key, realm=self._realm)
             return await self.perform(operation, guard, deadline=deadline)
         if idempotency_key is not None:
             raise ConfigurationError(
@@ -138,7 +140,7 @@ class Executor:
         # One end for all who ask, and it goes on though one of them is cancelled.
         if self._end is None:
             self._end = asyncio.ensure_future(self._drain_and_close())
-        if self._attempts.is_one(asyncio.current_task()):
+        if self._attempts.has_task(asyncio.current_task()):
             return  # a limiter's doing, which would wait for itself
         await asyncio.shield(self._end)
 
@@ -158,7 +160,7 @@ class Executor:
                     receipt = await self._attempts.run_in_background(call, call.guard.open())
                     if receipt is not None:
                         return cast("T", receipt)
-                return await self._persist(call)
+                return await self._with_retries(call)
         except ResellerError as error:
             failure = call.conclude(error)
         except LimiterRaisedError as raised:
@@ -174,44 +176,19 @@ class Executor:
         finally:
             del failure  # its traceback holds this frame
 
-    async def _persist(self, call: CallState[T]) -> T:
+    async def _with_retries(self, call: CallState[T]) -> T:
         try:
-            return await self._attempt(call)
+            return await self._attempts.make(call)
         except ResellerError as exc:
             error = exc
-        return await repeat(
-            lambda: self._attempt(call),
-            error,
+        repeatable = _Repeatable(
+            call=call,
+            attempts=self._attempts,
+            events=self._events,
             policy=self._policy,
-            budget=self._budget,
-            may_repeat=lambda error: self._may_repeat(call, error),
-            seconds_left=lambda: call.ends_at - self._now(),
-            before_wait=lambda error, seconds: self._events.waits(call, error, seconds),
-            sleep=self._closing.sleep,
+            closing=self._closing,
         )
-
-    def _may_repeat(self, call: CallState[Any], error: BaseException) -> bool:
-        if call.guard is not None and call.guard.claimed:
-            return False
-        journaled = call.guard is not None
-        return may_repeat(error, call.operation, self._policy, journaled=journaled)
-
-    async def _attempt(self, call: CallState[T]) -> T:
-        began, before = self._now(), call.attempts
-        call.begin_attempt()
-        try:
-            result = await self._attempts.make(call)
-        except ResellerError as error:
-            call.fail_attempt(error)
-            if call.attempts > before:
-                self._events.attempted(call, error.outcome, self._now() - began)
-            raise
-        except asyncio.CancelledError:
-            if call.attempts > before:
-                log_attempt(call, call.outcome_if_cut, self._now() - began)
-            raise
-        self._events.attempted(call, call.outcome_of_success, self._now() - began)
-        return result
+        return await repeat(repeatable, error, policy=self._policy, budget=self._budget)
 
     # --- ends without a result
 
@@ -227,7 +204,7 @@ class Executor:
             async with asyncio.timeout_at(call.ends_at):
                 await self._attempts.run_in_background(call, call.guard.withdraw())
 
-    def _let_go(self, call: CallState[Any], cancelled: asyncio.CancelledError) -> None:
+    def _report_cancelled(self, call: CallState[Any], cancelled: asyncio.CancelledError) -> None:
         """Say on a cancellation what is known, and let it pass."""
         outcome = call.outcome or call.outcome_if_cut
         if call.operation.writes:
@@ -235,3 +212,33 @@ class Executor:
         if call.guard is not None and outcome is Outcome.NOT_SENT:
             self._attempts.continue_in_background(call, call.guard.withdraw())
         self._events.emit(call, "finished", outcome=outcome)
+
+
+@attrs.frozen(kw_only=True)
+class _Repeatable(Generic[T]):
+    """A call whose first attempt failed, for `repeat`."""
+
+    call: CallState[T]
+    attempts: Attempts
+    events: EventEmitter
+    policy: RetryPolicy
+    closing: Closing
+
+    async def attempt(self) -> T:
+        return await self.attempts.make(self.call)
+
+    def may_repeat(self, error: BaseException) -> bool:
+        guard = self.call.guard
+        if guard is not None and guard.claimed:
+            return False
+        journaled = guard is not None
+        return may_repeat(error, self.call.operation, self.policy, journaled=journaled)
+
+    def seconds_left(self) -> float:
+        return self.call.ends_at - asyncio.get_running_loop().time()
+
+    def before_wait(self, error: BaseException, seconds: float) -> None:
+        self.events.waits(self.call, error, seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.closing.sleep(seconds)

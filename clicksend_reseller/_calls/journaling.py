@@ -160,7 +160,6 @@ class TransferGuard:
     ) -> None:
         self.key = normalized(transfer.idempotency_key)
         self._journal = journal
-        self._given = transfer.idempotency_key
         self._transfer = transfer
         self._realm = realm
         self._minted = minted
@@ -214,24 +213,29 @@ class TransferGuard:
         if self.claimed and error.outcome is Outcome.NOT_SENT and not is_its_own:
             error.needs_renewal = True
 
-    async def confirm(self, receipt: TransferReceipt, status_code: int | None) -> None:
-        """Record that the API said success; the receipt stands whatever the journal does."""
-        await self._settle(
-            TransferState.CONFIRMED,
-            balance_after=receipt.balance_after,
-            status_code=status_code,
-            response_code="SUCCESS",
-        )
-
-    async def give_up(self, error: ResellerError | None, *, left: bool) -> None:
-        """Record how a claimed attempt ended without success."""
-        if self._claim_in_doubt:
+    async def settle(
+        self,
+        receipt: TransferReceipt | None,
+        error: ResellerError | None,
+        *,
+        status_code: int | None,
+        left: bool,
+    ) -> None:
+        """Record how an attempt ended; a receipt stands whatever the journal does."""
+        if receipt is not None:
+            await self._settle(
+                TransferState.CONFIRMED,
+                balance_after=receipt.balance_after,
+                status_code=status_code,
+                response_code="SUCCESS",
+            )
+        elif self._claim_in_doubt:
             # It may be on record all the same, and would then stay `sent` for a person to judge.
             await self._settle_if_open(TransferState.REJECTED, response_msg=NOT_SENT)
         elif self._claimed and not left:
             await self._settle(TransferState.REJECTED, response_msg=NOT_SENT)
         elif self._claimed:
-            await self._settle(_end_of(error), **_said(error))
+            await self._settle(_state_after(error), **_details_of(error))
 
     async def withdraw(self) -> None:
         """Leave no work behind under a minted key that nothing was sent for."""
@@ -245,8 +249,10 @@ class TransferGuard:
         return self._claimed or self._claim_in_doubt
 
     async def _intend(self) -> JournalEntry:
-        key = await key_in(self._journal, self._given)
-        transfer = attrs.evolve(self._transfer, idempotency_key=key)
+        transfer = self._transfer
+        if transfer.idempotency_key != self.key:
+            key = await key_in(self._journal, transfer.idempotency_key)
+            transfer = attrs.evolve(transfer, idempotency_key=key)
         entry: object = await self._journal.intend(transfer, realm=self._realm)
         if not isinstance(entry, JournalEntry) or normalized(entry.key) != self.key:
             raise TypeError(f"intend() must give the entry of its key, not {entry!r:.80}")
@@ -354,7 +360,7 @@ class TransferGuard:
         return {f"clicksend_{name}": value for name, value in fields.items()}
 
 
-def open_guard(
+def make_guard(
     journal: TransferJournal, body: Mapping[str, Any], *, key: str | None, realm: str
 ) -> TransferGuard:
     """Make the guard of one transfer, under a minted key where the caller gave none."""
@@ -366,12 +372,12 @@ def open_guard(
     return TransferGuard(journal, transfer, realm=realm, minted=key is None)
 
 
-def _end_of(error: ResellerError | None) -> TransferState:
+def _state_after(error: ResellerError | None) -> TransferState:
     refused = isinstance(error, APIStatusError) and error.outcome is Outcome.REJECTED
     return TransferState.REJECTED if refused else TransferState.UNKNOWN
 
 
-def _said(error: ResellerError | None) -> _Details:
+def _details_of(error: ResellerError | None) -> _Details:
     match error:
         case APIStatusError():
             return {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import tenacity
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # An empty bucket of 100 and 5 for a retry stop a storm after 20 retries: with the server down
 # and 1,000 tasks about 1,020 requests are made, not 4,000.
@@ -33,19 +34,19 @@ SUCCESS_REFUND = 1.0
 _SPREAD = 0.1
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def _is_not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number, not {value!r}")
     if not 0 <= value <= sys.float_info.max:  # an int can be larger than any float
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 
-def _whole(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+def _is_int(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if not isinstance(value, int):
         raise TypeError(f"{attribute.name} must be an int, not {value!r}")
 
 
-def _yes_or_no(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:  # noqa: FBT001 - attrs calls it
+def _is_bool(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:  # noqa: FBT001 - attrs calls it
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
@@ -65,11 +66,11 @@ class RetryPolicy:
             word that it did nothing, which no one has confirmed. No effect with a journal.
     """
 
-    max_retries: int = attrs.field(default=3, validator=[_not_negative, _whole])
-    base_delay: float = attrs.field(default=0.5, validator=_not_negative)
-    max_delay: float = attrs.field(default=8.0, validator=_not_negative)
-    max_retry_after: float = attrs.field(default=60.0, validator=_not_negative)
-    resend_rate_limited_transfers: bool = attrs.field(default=False, validator=_yes_or_no)
+    max_retries: int = attrs.field(default=3, validator=[_is_not_negative, _is_int])
+    base_delay: float = attrs.field(default=0.5, validator=_is_not_negative)
+    max_delay: float = attrs.field(default=8.0, validator=_is_not_negative)
+    max_retry_after: float = attrs.field(default=60.0, validator=_is_not_negative)
+    resend_rate_limited_transfers: bool = attrs.field(default=False, validator=_is_bool)
 
 
 def may_repeat(
@@ -137,16 +138,32 @@ class RetryBudget:
         return True
 
 
+class Repeatable(Protocol[T_co]):
+    """A call whose first attempt failed: what `repeat` asks of it and does with it."""
+
+    async def attempt(self) -> T_co:
+        """Make another attempt."""
+        ...
+
+    def may_repeat(self, error: BaseException) -> bool:
+        """Return True if an attempt may follow one that ended so."""
+        ...
+
+    def seconds_left(self) -> float:
+        """Give the time until the call's deadline."""
+        ...
+
+    def before_wait(self, error: BaseException, seconds: float) -> None:
+        """Report a wait that begins now, and why."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
 async def repeat(
-    attempt: Callable[[], Awaitable[T]],
-    first_error: ResellerError,
-    *,
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    may_repeat: Callable[[BaseException], bool],
-    seconds_left: Callable[[], float],
-    before_wait: Callable[[BaseException, float], None],
-    sleep: Callable[[float], Awaitable[None]],
+    call: Repeatable[T], first_error: ResellerError, *, policy: RetryPolicy, budget: RetryBudget
 ) -> T:
     """Go on after a first attempt that failed, until one succeeds or there is reason to stop.
 
@@ -160,34 +177,29 @@ async def repeat(
     async def next_attempt() -> T:
         for error in earlier:
             raise error
-        return await attempt()
-
-    def is_over(state: tenacity.RetryCallState) -> bool:
-        error = _error(state)
-        return (
-            state.attempt_number > policy.max_retries
-            or (asked_to_wait(error) or 0.0) > policy.max_retry_after
-            or state.upcoming_sleep > seconds_left()
-            # The budget last, because asking it spends it.
-            or not budget.spend(error)
-        )
+        return await call.attempt()
 
     retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(may_repeat),
+        retry=tenacity.retry_if_exception(call.may_repeat),
         wait=lambda state: delay(_error(state), state.attempt_number, policy),
-        stop=is_over,
-        before_sleep=lambda state: before_wait(_raised(state), state.upcoming_sleep),
-        sleep=sleep,
+        # The budget last, because asking it spends it.
+        stop=lambda state: _is_over(state, call, policy) or not budget.spend(_error(state)),
+        before_sleep=lambda state: call.before_wait(_error(state), state.upcoming_sleep),
+        sleep=call.sleep,
         reraise=True,
     )
     return await retrying(next_attempt)
 
 
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
+def _is_over(state: tenacity.RetryCallState, call: Repeatable[Any], policy: RetryPolicy) -> bool:
+    return (
+        state.attempt_number > policy.max_retries
+        or (asked_to_wait(_error(state)) or 0.0) > policy.max_retry_after
+        or state.upcoming_sleep > call.seconds_left()
+    )
 
 
-def _raised(state: tenacity.RetryCallState) -> BaseException:
-    error = _error(state)
-    assert error is not None  # noqa: S101 - tenacity waits after a failure only
+def _error(state: tenacity.RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None  # noqa: S101 - tenacity asks after a failure only
     return error

@@ -190,19 +190,11 @@ class CallState(Generic[T]):
         return TransferOutcomeUnknownError(fact, **transfer, idempotency_key=key)
 
 
-def fated(task: asyncio.Task[Any], call: CallState[Any]) -> Outcome:
-    """Say what is known of an attempt whose caller had gone."""
+def end_of_attempt(task: asyncio.Task[Any], call: CallState[Any]) -> tuple[Outcome, str]:
+    """Give what is known of an attempt whose caller had gone, and the words for it."""
     if call.result is not None:
-        return Outcome.APPLIED
-    error = None if task.cancelled() else task.exception()
-    return error.outcome if isinstance(error, ResellerError) else Outcome.UNKNOWN
-
-
-def fate(task: asyncio.Task[Any], call: CallState[Any]) -> str:
-    """Say in words how an attempt ended whose caller had gone."""
-    if call.result is not None:
-        return "applied"
+        return Outcome.APPLIED, "applied"
     error = None if task.cancelled() else task.exception()
     if isinstance(error, ResellerError):
-        return f"{error.outcome.value} ({error.message})"
-    return "cut off, outcome unknown"
+        return error.outcome, f"{error.outcome.value} ({error.message})"
+    return Outcome.UNKNOWN, "cut off, outcome unknown"

@@ -10,19 +10,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from operator import call, sub
 
 from clicksend_reseller.errors import APITimeoutError
 
 
-def _seconds_with_sleep() -> float:
-    """Give the time of a clock that goes on while the machine sleeps, where there is one."""
+def clock_that_counts_sleep() -> Callable[[], float]:
+    """Choose a clock that goes on while the machine sleeps, where there is one."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
+    return time.monotonic if boot is None else partial(time.clock_gettime, boot)
 
 
 # The loop's clock stands still while a machine sleeps. The wall clock counts a migration too,
 # and it may be put back, so neither is asked alone.
-CLOCKS: tuple[Callable[[], float], ...] = (_seconds_with_sleep, time.time)
+CLOCKS: tuple[Callable[[], float], ...] = (clock_that_counts_sleep(), time.time)
 
 
 class BodyRefusedError(RuntimeError):
@@ -128,8 +130,7 @@ class OneShotBody:
 
     def _check_age(self) -> None:
         """Refuse where the machine has slept: a person may have judged the claim meanwhile."""
-        ages = (now - then for now, then in zip(_now(), self._claimed_at, strict=False))
-        age = max(ages, default=0.0)
+        age = max(map(sub, _now(), self._claimed_at), default=0.0)
         if age > self._seconds:
             raise APITimeoutError(
                 f"{age:.0f} s passed between the journal's claim and the sending, "
@@ -159,4 +160,4 @@ class _Giving:
 
 
 def _now() -> tuple[float, ...]:
-    return tuple(clock() for clock in CLOCKS)
+    return tuple(map(call, CLOCKS))

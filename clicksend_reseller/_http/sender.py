@@ -105,13 +105,7 @@ class Sender:
                     auth=None,
                     follow_redirects=False,
                 )
-                answer = Answer(
-                    status=response.status_code,
-                    headers=_headers(response),
-                    content=b"",
-                    flaw="the answer did not end in time",
-                    drop=response.extensions.get(USED),
-                )
+                answer = _begun(response)
                 return await _read(response, answer)
         except Exception as exc:
             # A foreign transport may raise anything, and the error must still say what is known.
@@ -195,12 +189,19 @@ def _keep_one_shot(request: Any, body: OneShotBody) -> None:
     request.aread = read
 
 
-def _headers(response: Any) -> dict[str, str]:
+def _begun(response: Any) -> Answer:
+    """Make an answer whose content has not come yet."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers.raw:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}\n{value}" if name in headers else value
-    return headers
+    return Answer(
+        status=response.status_code,
+        headers=headers,
+        content=b"",
+        flaw="the answer did not end in time",
+        drop=response.extensions.get(USED),
+    )
 
 
 async def _read(response: Any, answer: Answer) -> Answer:

@@ -48,8 +48,8 @@ _SHAPES: Mapping[type, structuring.Shape] = {
 
 def write(body: Mapping[str, Any]) -> bytes:
     """Turn a body into JSON; the one place where secrets become plain."""
-    wire = {_BODY_NAMES.get(name, name): _revealed(value) for name, value in body.items()}
-    return json.dumps(wire, separators=(",", ":")).encode()
+    wire = {_BODY_NAMES.get(name, name): value for name, value in body.items()}
+    return json.dumps(wire, separators=(",", ":"), default=Secret.get_secret_value).encode()
 
 
 def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()) -> T:
@@ -93,10 +93,6 @@ def strayed(operation: Operation[Any], result: Any) -> str:
             return "" if operation.query["page"] == found else f"page {found}"
         case _:
             return ""
-
-
-def _revealed(value: Any) -> Any:
-    return value.get_secret_value() if isinstance(value, Secret) else value
 
 
 # --- success to model

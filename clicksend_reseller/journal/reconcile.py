@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import attrs
 
@@ -23,8 +23,6 @@ from clicksend_reseller.journal.states import OPEN
 from clicksend_reseller.journal.validation import check_moment
 
 __all__ = ["Reconciliation", "reconcile_transfer"]
-
-# A client's attempt lives 120 s at most, and settles within 30 more.
 
 
 @runtime_checkable
@@ -133,7 +131,7 @@ async def reconcile_transfer(
     assume, warnings = await _corrected(client, case, assume)
     account = await client.get_account(case.client_user_id, fresh=True)
     read_at = datetime.now(UTC)
-    assume, more = _in_the_account_s_currency(case, account, assume)
+    assume, more = _without_wrong_currency(case, account, assume)
     opinion = _opinion(case, account, read_at, assume)
     return Reconciliation(
         verdict=opinion.verdict,
@@ -156,25 +154,10 @@ async def _case(
     before: Decimal | int | None,
     before_at: datetime | None,
 ) -> _Case:
-    key: str | None
-    entry: JournalEntry | None
-    if isinstance(given, JournalEntry):
-        key, entry = given.key, given
-    elif isinstance(given, TransferOutcomeUnknownError):
-        key = given.idempotency_key
-        entry = await _on_record(client, key)
-    else:
-        raise TypeError(f"give an entry of the journal or the error, not {given!r:.80}")
+    key, entry = await _on_record(client, given)
     if entry is not None:
         _check(client, entry)
-        if before is None or before == entry.balance_before:
-            # Noted while it was intended, so after it was recorded.
-            before, before_at = entry.balance_before, entry.created_at
-        elif before_at and entry.sent_at and before_at > entry.sent_at:
-            raise ValueError(
-                f"a balance read at {before_at} may have the transfer in it, which may have left "
-                f"at {entry.sent_at}"
-            )
+        before, before_at = _reading(entry, before, before_at)
     return _Case(
         client_user_id=given.client_user_id,
         amount=given.amount,
@@ -194,9 +177,31 @@ def _check_reading(before: object, before_at: object) -> None:
         raise ValueError("before_at says when `before` was read: give that too")
 
 
-async def _on_record(client: AsyncResellerClient, key: str | None) -> JournalEntry | None:
-    journal: object = client.journal
-    return await journal.get(key) if key and isinstance(journal, _Readable) else None
+async def _on_record(
+    client: AsyncResellerClient, given: object
+) -> tuple[str | None, JournalEntry | None]:
+    """Give the key of what is judged, and its entry where there is one."""
+    if isinstance(given, JournalEntry):
+        return given.key, given
+    if not isinstance(given, TransferOutcomeUnknownError):
+        raise TypeError(f"give an entry of the journal or the error, not {given!r:.80}")
+    key, journal = given.idempotency_key, cast("object", client.journal)
+    return key, await journal.get(key) if key and isinstance(journal, _Readable) else None
+
+
+def _reading(
+    entry: JournalEntry, before: Decimal | int | None, before_at: datetime | None
+) -> tuple[Decimal | int | None, datetime | None]:
+    """Give the balance before the transfer, and since when it holds."""
+    if before is None or before == entry.balance_before:
+        # Noted while it was intended, so after it was recorded.
+        return entry.balance_before, entry.created_at
+    if before_at and entry.sent_at and before_at > entry.sent_at:
+        raise ValueError(
+            f"a balance read at {before_at} may have the transfer in it, which may have left "
+            f"at {entry.sent_at}"
+        )
+    return before, before_at
 
 
 def _check(client: AsyncResellerClient, entry: JournalEntry) -> None:
@@ -247,7 +252,7 @@ def _advice(case: _Case) -> tuple[str, ...]:
     return ("nobody knows when the balance before was read: pass before_at=, if you do",)
 
 
-def _in_the_account_s_currency(
+def _without_wrong_currency(
     case: _Case, account: Account, assume: Assumptions
 ) -> tuple[Assumptions, tuple[str, ...]]:
     code = account.currency_code

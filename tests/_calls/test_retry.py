@@ -270,7 +270,7 @@ class Story:
 
     def __init__(self, *results, seconds_left=1e9):
         self.results = list(results)
-        self.seconds_left = seconds_left
+        self.time = seconds_left
         self.budget = RetryBudget()
         self.tried = 1
         self.told = []
@@ -283,20 +283,20 @@ class Story:
             raise result
         return result
 
+    def may_repeat(self, error):
+        return may_repeat(error, operation(Repeat.FREELY), AT_ONCE, journaled=False)
+
+    def seconds_left(self):
+        return self.time
+
+    def before_wait(self, error, seconds):
+        self.told.append((error, seconds))
+
     async def sleep(self, seconds):
         self.slept.append(seconds)
 
-    async def run(self, policy=AT_ONCE, word=Repeat.FREELY):
-        return await repeat(
-            self.attempt,
-            self.results.pop(0),
-            policy=policy,
-            budget=self.budget,
-            may_repeat=lambda e: may_repeat(e, operation(word), policy, journaled=False),
-            seconds_left=lambda: self.seconds_left,
-            before_wait=lambda error, seconds: self.told.append((error, seconds)),
-            sleep=self.sleep,
-        )
+    async def run(self, policy=AT_ONCE):
+        return await repeat(self, self.results.pop(0), policy=policy, budget=self.budget)
 
     @property
     def left(self):

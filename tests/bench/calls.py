@@ -116,11 +116,13 @@ async def _retry_policy(effort: Effort) -> list[Figure]:
         async def attempt(_: object = None) -> None:
             """Leave nothing but the policy to be measured."""
 
-        vars(calls)["_attempt"] = attempt
+        vars(calls._attempts)["make"] = attempt
         seconds = await interleave(
             {
                 "bare": lambda: cpu_of_call(attempt, calls=tried, at_once=1),
-                "ours": lambda: cpu_of_call(lambda: calls._persist(call), calls=tried, at_once=1),
+                "ours": lambda: cpu_of_call(
+                    lambda: calls._with_retries(call), calls=tried, at_once=1
+                ),
                 "tenacity": lambda: cpu_of_call(
                     lambda: tenacity.AsyncRetrying()(attempt), calls=tried // 20, at_once=1
                 ),

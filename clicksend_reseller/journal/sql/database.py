@@ -16,19 +16,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clicksend_reseller import JournalError
+from clicksend_reseller import JournalError, ResellerError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
-from clicksend_reseller.journal.sql.sqlite_file import check_file, check_name
+from clicksend_reseller.journal.sql.sqlite_file import CHECKED, check_file, check_name
 
-__all__ = ["Database", "failure"]
+__all__ = ["Database", "Work", "failure"]
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
 # Longer than any wait for a lock; a step that takes longer talks to a database that is gone.
 STEP_SECONDS = 45.0
-GOODBYE_SECONDS = 10.0
+DISPOSE_SECONDS = 10.0
 
 # An `on` that the database was configured to be more than stays more.
 _DURABLE = text(
@@ -56,24 +56,33 @@ class Database:
         self._synchronous = "FULL"
         # SQLite has one writer; waiting here is cheaper than its sleeping and trying again.
         self._turn: asyncio.Lock | None = asyncio.Lock() if opened.is_sqlite else None
+        self._turn_to_read: AbstractAsyncContextManager[Any] = nullcontext()
+        if self._turn is not None and opened.shares_connection:
+            self._turn_to_read = self._turn
         self._steps: set[asyncio.Task[Any]] = set()
 
-    async def write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run a step in a transaction that is durable when this returns.
 
-        Args:
-            work: the step.
-            settles: it writes down what has happened, so it is not kept from a file that was
-                moved meanwhile.
-            durable: False where losing it in a power cut harms nobody: then PostgreSQL is left
-                to its own setting, which spares a round trip.
-
         Raises:
-            JournalError: closed, on another event loop, no table, or too slow.
-            SQLAlchemyError: what the database says.
+            JournalError: closed, on another event loop, no table, too slow, or what the database
+                says.
         """
         await self.ready()
-        return await self._whole(self._write(work, durable=durable, settles=settles))
+        return await self._whole(self._write(work))
+
+    async def settle(self, work: Work[T]) -> T:
+        """Run a step that writes down what has happened, even into a file that was moved meanwhile.
+
+        Losing it in a power cut harms nobody: so PostgreSQL is left to its own setting, which
+        spares a round trip.
+
+        Raises:
+            JournalError: as `write`.
+            SQLAlchemyError: what the database says, as it is.
+        """
+        await self.ready()
+        return await self._whole(self._write(work, durable=False, settles=True), is_bare=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run a step that changes nothing."""
@@ -90,17 +99,21 @@ class Database:
 
     async def ready(self) -> None:
         """Bind to the running loop and look at the table, at first use."""
-        self._check()
-        if self._is_prepared:
-            return
-        async with self._preparing:
-            if not self._is_prepared:
-                self._synchronous = await self._whole(prepare(self.opened, create=self._create))
-                self._is_prepared = True
+        if self._is_closed:
+            raise JournalError("the journal is closed: make another one")
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise JournalError(
+                "the journal belongs to the event loop of its first use, and this is another "
+                "one: make a journal for each loop"
+            )
+        self._loop = loop
+        if not self._is_prepared:
+            await self._prepare()
 
     async def aclose(self) -> None:
         """Wait for steps under way, then dispose of an engine that is ours."""
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+        if self._loop not in {None, asyncio.get_running_loop()}:
             raise JournalError("close the journal on the event loop that it was used on")
         self._is_closed = True
         if self._steps:
@@ -109,28 +122,22 @@ class Database:
             await self._dispose()
 
     async def _dispose(self) -> None:
-        # A driver says goodbye to its server, and one that is gone never answers.
+        # A driver ends its session with the server, and one that is gone never answers.
         disposal = asyncio.ensure_future(self.opened.engine.dispose())
-        await asyncio.wait({disposal}, timeout=GOODBYE_SECONDS)
+        await asyncio.wait({disposal}, timeout=DISPOSE_SECONDS)
         if disposal.done():
             disposal.result()
         disposal.cancel()
 
-    def _check(self) -> None:
-        if self._is_closed:
-            raise JournalError("the journal is closed: make another one")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise JournalError(
-                "the journal belongs to the event loop of its first use, and this is another "
-                "one: make a journal for each loop"
-            )
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if not self._is_prepared:
+                self._synchronous = await self._whole(prepare(self.opened, create=self._create))
+                self._is_prepared = True
 
     # --- one step
 
-    async def _whole(self, step: Coroutine[Any, Any, T]) -> T:
+    async def _whole(self, step: Coroutine[Any, Any, T], *, is_bare: bool = False) -> T:
         task = asyncio.ensure_future(step)
         self._steps.add(task)
         task.add_done_callback(self._retire)
@@ -140,14 +147,19 @@ class Database:
             raise JournalError(f"the database did not answer within {STEP_SECONDS:g} s")
         if task.cancelled():
             raise JournalError("the step was cancelled from within")
-        return task.result()
+        try:
+            return task.result()
+        except Exception as exc:
+            if is_bare or isinstance(exc, ResellerError):
+                raise
+            raise failure(exc) from exc
 
     def _retire(self, task: asyncio.Task[Any]) -> None:
         self._steps.discard(task)
         if not task.cancelled():
             task.exception()  # the caller may be gone, and asyncio would complain
 
-    async def _write(self, work: Work[T], *, durable: bool, settles: bool) -> T:
+    async def _write(self, work: Work[T], *, durable: bool = True, settles: bool = False) -> T:
         if self._turn is None:
             return await self._write_postgresql(work, durable=durable)
         async with self._turn, self._sqlite_connection() as connection:
@@ -178,17 +190,12 @@ class Database:
                 # One question is a transaction by itself.
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
-        async with self._turn_to_read(), self._sqlite_connection() as connection:
+        async with self._turn_to_read, self._sqlite_connection() as connection:
             return await work(connection)
 
     async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
         found = await self._read(look)
-        return await self._write(work, durable=False, settles=False) if found is None else found
-
-    def _turn_to_read(self) -> AbstractAsyncContextManager[Any]:
-        if self._turn is not None and self.opened.shares_connection:
-            return self._turn
-        return nullcontext()
+        return await self._write(work, durable=False) if found is None else found
 
     @asynccontextmanager
     async def _sqlite_connection(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -198,7 +205,8 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 for pragma in pragmas(self._synchronous):
                     await connection.exec_driver_sql(pragma)
-            await check_file(connection)
+            if CHECKED not in connection.info:
+                await check_file(connection)
             yield connection
 
 

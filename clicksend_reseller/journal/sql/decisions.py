@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
+from clicksend_reseller import JournalEntry, JournalError, Transfer, TransferState
 from clicksend_reseller.journal.sql import transactions
-from clicksend_reseller.journal.sql.database import Work, failure
 from clicksend_reseller.journal.sql.reading import Records
 from clicksend_reseller.journal.sql.revising import revise
 from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
@@ -136,17 +135,7 @@ class Decisions(Records):
         """Write a person's decision, with its words as they are or escaped."""
         try:
             return await self._database.write(lambda own: work(own, storable))
-        except ResellerError:
-            raise
-        except Exception as exc:
-            if not is_about_text(exc):
-                raise failure(exc) from exc
-        return await self._write(lambda own: work(own, escaped))
-
-    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
-        try:
-            return await self._database.write(work, durable=durable)
-        except ResellerError:
-            raise
-        except Exception as exc:
-            raise failure(exc) from exc
+        except JournalError as error:
+            if not is_about_text(error):
+                raise
+        return await self._database.write(lambda own: work(own, escaped))

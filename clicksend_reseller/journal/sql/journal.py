@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -17,16 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from clicksend_reseller import (
     JournalEntry,
     JournalError,
-    ResellerError,
     Transfer,
     TransferState,
     UnsettledTransferError,
 )
 from clicksend_reseller.journal.sql import queries, transactions
-from clicksend_reseller.journal.sql.database import Database, failure
+from clicksend_reseller.journal.sql.database import Database
 from clicksend_reseller.journal.sql.decisions import Decisions
 from clicksend_reseller.journal.sql.engine import open_engine, shown
-from clicksend_reseller.journal.sql.texts import Spell, escaped, is_about_text, storable
+from clicksend_reseller.journal.sql.texts import escaped, is_about_text, storable
 from clicksend_reseller.journal.states import sources
 from clicksend_reseller.journal.validation import check_balance, check_transfer
 
@@ -35,7 +35,6 @@ __all__ = ["SQLJournal"]
 _logger = logging.getLogger("clicksend_reseller.journal")
 
 CHUNK = 500
-LONGEST_TEXT = 2000
 # Waits before a settlement is tried again, where a server was restarted.
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
@@ -102,11 +101,15 @@ class SQLJournal(Decisions):
             ValueError: the transfer could never be sent.
         """
         if realm is not None and connection is None:
-            return await self._record_direct(transfer, realm)
+            # A look needs no lock, and for a key that is known it is all.
+            return await self._database.read_or_write(
+                partial(transactions.newest_entry, key=transfer.idempotency_key),
+                partial(transactions.record_one, transfer=transfer, realm=realm),
+            )
         check_transfer(transfer)
         if connection is not None:
             return await transactions.enqueue(await _connection_of(connection), transfer)
-        return await self._write(lambda own: transactions.enqueue(own, transfer))
+        return await self._database.write(partial(transactions.enqueue, transfer=transfer))
 
     async def intend_all(self, transfers: Iterable[Transfer], *, realm: str) -> list[JournalEntry]:
         """Record transfers that a program is about to send itself, in chunks.
@@ -119,7 +122,9 @@ class SQLJournal(Decisions):
         """
         found: list[JournalEntry] = []
         for chunk in _chunks(transfers):
-            found += await self._record_chunk(chunk, realm)
+            found += await self._database.write(
+                partial(transactions.record, transfers=chunk, realm=realm)
+            )
         return found
 
     async def note_balance(self, key: str, balance: Decimal) -> bool:
@@ -135,7 +140,9 @@ class SQLJournal(Decisions):
             ValueError: the balance is not finite.
         """
         check_balance(balance)
-        return await self._write(lambda own: transactions.note_balance(own, key, balance))
+        return await self._database.write(
+            partial(transactions.note_balance, key=key, balance=balance)
+        )
 
     # --- what the client asks
 
@@ -150,7 +157,9 @@ class SQLJournal(Decisions):
             self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
         )
         try:
-            return await self._write(lambda own: transactions.changes_one(own, statement))
+            return await self._database.write(
+                partial(transactions.changes_one, statement=statement)
+            )
         except JournalError as error:
             if isinstance(error.__cause__, IntegrityError):
                 # The UPDATE itself was refused, so nothing is in doubt.
@@ -181,26 +190,24 @@ class SQLJournal(Decisions):
         if not sources("settle", state) | sources("withdraw", state):
             raise ValueError(f"no attempt ends as {str(state)!r}")
 
-        def settlement(spell: Spell) -> transactions.Settlement:
-            answer = {
+        settlement = transactions.Settlement(
+            key=key,
+            round=round,
+            attempt=attempt,
+            state=state,
+            answer={
                 "balance_after": balance_after,
                 "status_code": status_code,
-                "response_code": response_code and spell(response_code[:LONGEST_TEXT]),
-                "response_msg": response_msg and spell(response_msg[:LONGEST_TEXT]),
-            }
-            statement = queries.settle(
-                self._dialect, key, round, attempt=attempt, state=state, answer=answer
-            )
-            return transactions.Settlement(
-                key, round, attempt=attempt, state=state, answer=answer, statement=statement
-            )
-
+                "response_code": response_code,
+                "response_msg": response_msg,
+            },
+        )
         try:
-            return await self._settle(key, settlement(storable))
+            return await self._settle(settlement.spelled(storable))
         except Exception as exc:
             if not is_about_text(exc):
                 raise
-        return await self._settle(key, settlement(escaped))
+        return await self._settle(settlement.spelled(escaped))
 
     # --- the journal itself
 
@@ -215,11 +222,9 @@ class SQLJournal(Decisions):
     async def __aenter__(self) -> Self:
         try:
             await self._database.ready()
-        except BaseException as exc:
+        except BaseException:
             await self.aclose()  # nobody else will: a context that is not entered is not left
-            if isinstance(exc, ResellerError) or not isinstance(exc, Exception):
-                raise
-            raise failure(exc) from exc
+            raise
         return self
 
     async def __aexit__(
@@ -235,18 +240,6 @@ class SQLJournal(Decisions):
 
     # --- inside
 
-    async def _record_direct(self, transfer: Transfer, realm: str) -> JournalEntry:
-        try:
-            # A look needs no lock, and for a key that is known it is all.
-            return await self._database.read_or_write(
-                lambda own: transactions.newest_entry(own, transfer.idempotency_key),
-                lambda own: transactions.record_one(own, transfer, realm=realm),
-            )
-        except ResellerError:
-            raise
-        except Exception as exc:
-            raise failure(exc) from exc
-
     async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
         """Name the open transfer that kept a round from being claimed, if it was one."""
         question = queries.in_the_way(key, number, realm=realm)
@@ -260,24 +253,21 @@ class SQLJournal(Decisions):
             return
         raise UnsettledTransferError(f"{fact}: {advice}", permanent=True) from None
 
-    async def _record_chunk(self, chunk: list[Transfer], realm: str) -> list[JournalEntry]:
-        return await self._write(lambda own: transactions.record(own, chunk, realm=realm))
-
     # --- on the way to the database
 
-    async def _settle(self, key: str, settlement: transactions.Settlement) -> bool:
+    async def _settle(self, settlement: transactions.Settlement) -> bool:
         for seconds in self._patience:
             try:
-                return await self._database.write(settlement.write, durable=False, settles=True)
+                return await self._database.settle(settlement.write)
             except JournalError:
                 raise
             except Exception as exc:
                 if is_about_text(exc):
                     raise
-                _logger.info("%r is not settled yet (%s), another try follows", key, exc)
+                _logger.info("%r is not settled yet (%s), another try follows", settlement.key, exc)
                 settlement.is_repeated = True
                 await asyncio.sleep(seconds)
-        return await self._database.write(settlement.write, durable=False, settles=True)
+        return await self._database.settle(settlement.write)
 
 
 async def _connection_of(given: AsyncConnection | AsyncSession) -> AsyncConnection:

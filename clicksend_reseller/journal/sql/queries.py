@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -59,10 +60,10 @@ def insert_first_rounds(dialect: Dialect, *, realm: str | None, queued: bool) ->
     return statement.on_conflict_do_nothing(index_elements=[c.key, c.round])
 
 
-def values_of(transfer: Transfer) -> dict[str, Any]:
-    """Give the values of one row to insert."""
+def values_of(transfer: Transfer, key: str) -> dict[str, Any]:
+    """Give the values of one row to insert, under one spelling of its key."""
     return {
-        "key": transfer.idempotency_key,
+        "key": key,
         "client_user_id": transfer.client_user_id,
         "amount": transfer.amount,
         "currency": transfer.currency,
@@ -147,7 +148,7 @@ def settle(
     *,
     attempt: str,
     state: TransferState,
-    answer: dict[str, Any],
+    answer: Mapping[str, Any],
 ) -> Update:
     """Record the end of the attempt that claimed a round, or withdraw one that none did."""
     mine = and_(_in(sources("settle", state)), c.attempt == attempt)
@@ -262,7 +263,8 @@ def is_like(
     return and_(*wanted)
 
 
-def _in(states: Collection[TransferState]) -> ColumnElement[bool]:
+@cache
+def _in(states: frozenset[TransferState]) -> ColumnElement[bool]:
     return c.state.in_(sorted(state.value for state in states))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Row, Select
 
-from clicksend_reseller import JournalEntry, ResellerError, Transfer, TransferState
+from clicksend_reseller import JournalEntry, Transfer, TransferState
 from clicksend_reseller._wire.keys import spellings
 from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.sql import queries, transactions
-from clicksend_reseller.journal.sql.database import Database, failure
+from clicksend_reseller.journal.sql.database import Database
 from clicksend_reseller.journal.sql.schema import newest_with_rounds, to_entry
 from clicksend_reseller.journal.validation import check_moment
 
@@ -110,9 +111,4 @@ class Records:
             after = (rows[-1].created_at, rows[-1].key, rows[-1].round)
 
     async def _look(self, question: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            return await self._database.read(lambda own: transactions.read(own, question))
-        except ResellerError:
-            raise
-        except Exception as exc:
-            raise failure(exc) from exc
+        return await self._database.read(partial(transactions.read, question=question))

@@ -39,7 +39,7 @@ async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -
         raise JournalError(f"{key!r} has changed meanwhile: look at it again")
     number = int(row.round) + 1
     # Under the spelling on record: another one would be a key of its own.
-    values = {**queries.values_of(transfer), "key": key}
+    values = queries.values_of(transfer, key)
     try:
         await own.execute(
             queries.insert_round(own.dialect, row, number, by=by, note=note, values=values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -106,11 +107,12 @@ COLUMNS = tuple(column.name for column in table.columns)
 
 # A field of the entry that is no column is made of several rows.
 _FIELDS = tuple(field.name for field in attrs.fields(JournalEntry) if field.name in COLUMNS)
+_values_of = attrgetter(*_FIELDS)
 
 
 def to_entry(row: Row[Any]) -> JournalEntry:
     """Make an entry of a row; a word that is no state of ours stays as it is, and means stop."""
-    values: dict[str, Any] = {name: getattr(row, name) for name in _FIELDS}
+    values: dict[str, Any] = dict(zip(_FIELDS, _values_of(row), strict=True))
     if values["state"] in _STATES:
         values["state"] = TransferState(values["state"])
     return JournalEntry(**values)

@@ -16,28 +16,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clicksend_reseller import JournalError
 
-__all__ = ["check_file", "check_name", "fault_of_file"]
+__all__ = ["CHECKED", "check_file", "check_name", "fault_of_file"]
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_CHECKED = "clicksend_reseller.journal: one name"
+CHECKED = "clicksend_reseller.journal: one name"
 _SIBLINGS = ("", "-wal", "-shm")
 _Identity: TypeAlias = tuple[int, int, int] | None
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 async def check_file(connection: AsyncConnection) -> None:
-    """Look at the file of a connection, once for each that is made.
+    """Look at the file of a connection that was just made, and note that it was.
 
     Raises:
         JournalError: it has, or may have, another name.
     """
-    if _CHECKED in connection.info:
-        return
     databases = await connection.exec_driver_sql("PRAGMA database_list")
     file = next((row.file for row in databases if row.name == "main"), "")
     if file and (fault := fault_of_file(file)):
         raise JournalError(fault, permanent=True)
-    connection.info[_CHECKED] = (file, _identity(file)) if file else None
+    connection.info[CHECKED] = (file, _identity(file)) if file else None
 
 
 def check_name(connection: AsyncConnection) -> None:
@@ -46,9 +44,15 @@ def check_name(connection: AsyncConnection) -> None:
     Raises:
         JournalError: its name leads to another file or to none, or it has a second name.
     """
-    known: tuple[str, _Identity] | None = connection.info[_CHECKED]
-    if known is not None and (fault := _moved(*known)):
-        raise JournalError(fault, permanent=True)
+    known: tuple[str, _Identity] | None = connection.info[CHECKED]
+    if known is None or _identity(path := known[0]) == known[1]:
+        return
+    fault = fault_of_file(path) or (
+        f"the file {path!r} has been moved, deleted or replaced while this journal has it open, "
+        "and whoever opens that name now would pay again: put it back, with what lies beside it, "
+        "and start again"
+    )
+    raise JournalError(fault, permanent=True)
 
 
 def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:
@@ -71,16 +75,6 @@ def _identity(path: str) -> _Identity:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_nlink
-
-
-def _moved(path: str, known: _Identity) -> str:
-    if _identity(path) == known:
-        return ""
-    return fault_of_file(path) or (
-        f"the file {path!r} has been moved, deleted or replaced while this journal has it open, "
-        "and whoever opens that name now would pay again: put it back, with what lies beside it, "
-        "and start again"
-    )
 
 
 def _fault(path: str, mounted: frozenset[bytes]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
+import attrs
 from sqlalchemy import CursorResult, Row, Select, Update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +25,7 @@ from clicksend_reseller._wire.keys import normalized, spellings
 from clicksend_reseller._wire.limits import RESOLVABLE_AFTER
 from clicksend_reseller.journal.sql import queries
 from clicksend_reseller.journal.sql.schema import to_entry
+from clicksend_reseller.journal.sql.texts import Spell
 from clicksend_reseller.journal.states import OPEN, sources
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
 
 _logger = logging.getLogger("clicksend_reseller.journal")
 
+LONGEST_TEXT = 2000
+_TEXTS = ("response_code", "response_msg")
 _MOVED = frozenset({TransferState.CONFIRMED, *OPEN})
 
 
@@ -63,19 +68,17 @@ async def record(
     """Record what is new, and give the newest round of each."""
     keys = await _keys_of(own, [transfer.idempotency_key for transfer in transfers])
     insert = queries.insert_first_rounds(own.dialect, realm=realm, queued=queued)
-    values = [
-        {**queries.values_of(transfer), "key": key}
-        for transfer, key in zip(transfers, keys, strict=True)
-    ]
-    await own.execute(insert, values)
+    await own.execute(insert, list(map(queries.values_of, transfers, keys)))
     rows = await read(own, queries.rounds_of_all(set(keys)))
-    newest = {row.key: to_entry(row) for row in rows}
-    return [newest[key] for key in keys]
+    newest = {row.key: row for row in rows}
+    return [to_entry(newest[key]) for key in keys]
 
 
-async def record_one(own: AsyncConnection, transfer: Transfer, *, realm: str) -> JournalEntry:
+async def record_one(
+    own: AsyncConnection, transfer: Transfer, *, realm: str | None, queued: bool = False
+) -> JournalEntry:
     """Record a transfer if it is new, and give its newest round."""
-    [entry] = await record(own, [transfer], realm=realm)
+    [entry] = await record(own, [transfer], realm=realm, queued=queued)
     return entry
 
 
@@ -86,10 +89,12 @@ async def newest_entry(own: AsyncConnection, key: str) -> JournalEntry | None:
     return to_entry(rounds[-1]) if rounds else None
 
 
-async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> list[str]:
+async def _keys_of(own: AsyncConnection, given: Sequence[str]) -> Sequence[str]:
     """Give the spelling of each key that is on record, or the one that it is recorded under."""
-    several = {each for key in given for each in spellings(key) if not key.isascii()}
-    rows = await read(own, queries.rounds_of_all(several)) if several else ()
+    several = {each for key in given if not key.isascii() for each in spellings(key)}
+    if not several:
+        return given  # a key in ASCII has one spelling
+    rows = await read(own, queries.rounds_of_all(several))
     found = [rounds_that_count(rows, key, moved_first=True) for key in given]
     return [
         rounds[-1].key if rounds else normalized(key)
@@ -107,8 +112,10 @@ def rounds_that_count(
         key: as it was given; a person means this very spelling, where it is on record.
         moved_first: rather one under which money may have moved: it is not paid again.
     """
-    found = [[row for row in rows if row.key == each] for each in spellings(key)]
-    found = [rounds for rounds in found if rounds]
+    rounds: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        rounds[row.key].append(row)
+    found = [rounds[each] for each in spellings(key) if each in rounds]
     if moved_first:
         found.sort(key=lambda rounds: rounds[-1].state not in _MOVED)
     return found[0] if found else []
@@ -126,12 +133,12 @@ async def enqueue(own: AsyncConnection, transfer: Transfer) -> JournalEntry:
     Raises:
         KeyReusedError: the key is on record for other values.
     """
-    [entry] = await record(own, [transfer], realm=None, queued=True)
+    entry = await record_one(own, transfer, realm=None, queued=True)
     on_record = (entry.client_user_id, entry.amount, entry.currency)
     if on_record != (transfer.client_user_id, transfer.amount, transfer.currency):
         raise _reused(entry, transfer)
     if not entry.queued and await changes_one(own, queries.queue(entry.key)):
-        [entry] = await record(own, [transfer], realm=None, queued=True)
+        entry = await record_one(own, transfer, realm=None, queued=True)
     return entry
 
 
@@ -209,48 +216,51 @@ async def hold(own: AsyncConnection, before: datetime | None, by: str, note: str
     return Held(held, left=answer[0])
 
 
+@attrs.define(kw_only=True)
 class Settlement:
     """The end of an attempt, on its way into the table.
 
-    Args:
+    Attributes:
         key: of the transfer.
-        number: of the round.
+        round: its number.
         attempt: the one that claimed it.
         state: what became of it.
         answer: what the API said.
-        statement: records all that.
-
-    Attributes:
         is_repeated: an earlier try may have written it: the answer to its commit was lost.
     """
 
-    def __init__(
-        self,
-        key: str,
-        number: int,
-        *,
-        attempt: str,
-        state: TransferState,
-        answer: Mapping[str, object],
-        statement: Update,
-    ) -> None:
-        self.is_repeated = False
-        self._key = key
-        self._number = number
-        self._attempt = attempt
-        self._state = state
-        self._answer = answer
-        self._statement = statement
+    key: str
+    round: int
+    attempt: str
+    state: TransferState
+    answer: Mapping[str, Any]
+    is_repeated: bool = False
+
+    def spelled(self, spell: Spell) -> Self:
+        """Give the same with the answer's texts shortened, and in a form that a database takes."""
+        answer = dict(self.answer)
+        for name in _TEXTS:
+            if answer[name]:
+                answer[name] = spell(answer[name][:LONGEST_TEXT])
+        return attrs.evolve(self, answer=answer)
 
     async def write(self, own: AsyncConnection) -> bool:
         """Write it, or keep it beside the decision that came before it."""
-        if await changes_one(own, self._statement):
+        statement = queries.settle(
+            own.dialect,
+            self.key,
+            self.round,
+            attempt=self.attempt,
+            state=self.state,
+            answer=self.answer,
+        )
+        if await changes_one(own, statement):
             return True
-        rows = await read(own, queries.rounds_of(self._key))
-        row = next((row for row in rows if row.round == self._number), None)
-        if row is None or row.attempt != self._attempt:
+        rows = await read(own, queries.rounds_of(self.key))
+        row = next((row for row in rows if row.round == self.round), None)
+        if row is None or row.attempt != self.attempt:
             return False
-        if self.is_repeated and row.state == self._state.value:
+        if self.is_repeated and row.state == self.state.value:
             return True
         await self._keep(own, row)
         return False
@@ -260,7 +270,7 @@ class Settlement:
             "the transfer of %d %s to client %d with key %r was resolved as %r by %r, "
             "and its answer says %r",
             *(row.amount, row.currency, row.client_user_id),
-            *(row.key, row.state, row.by, self._state.value),
+            *(row.key, row.state, row.by, self.state.value),
             extra={
                 "clicksend_operation": "transfer_credit",
                 "clicksend_client_user_id": row.client_user_id,
@@ -269,8 +279,8 @@ class Settlement:
                 "clicksend_idempotency_key": row.key,
             },
         )
-        said = ", ".join(f"{name} {value}" for name, value in self._answer.items() if value)
-        words = f"the answer came after the decision and says {self._state.value!r} ({said})"
+        said = ", ".join(f"{name} {value}" for name, value in self.answer.items() if value)
+        words = f"the answer came after the decision and says {self.state.value!r} ({said})"
         await own.execute(queries.annotate(row.key, row.round, row.attempt, words))
 
 

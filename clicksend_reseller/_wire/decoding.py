@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 
 from clicksend_reseller._wire import strict_json, structuring
-from clicksend_reseller._wire.operations import Operation
+from clicksend_reseller._wire.operations import ENDPOINTS, Operation
 from clicksend_reseller._wire.refusals import Refusal
 from clicksend_reseller._wire.response import SUCCESSES, Answer, Envelope, open_envelope
 from clicksend_reseller.models import (
@@ -74,7 +74,9 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
         raise Refusal(
             operation=operation, answer=answer, envelope=envelope, flaw=flaw, secrets=secrets
         ).error()
-    reader = cast("Callable[[Operation[Any], Envelope], T]", _READERS[operation.returns])
+    reader = cast(
+        "Callable[[Operation[Any], Envelope], T]", _READERS.get(operation.returns, _read_object)
+    )
     try:
         return reader(operation, envelope)
     except (ValueError, RecursionError) as exc:
@@ -86,13 +88,12 @@ def read(operation: Operation[T], answer: Answer, *, secrets: Sequence[str] = ()
 
 def strayed(operation: Operation[Any], result: Any) -> str:
     """Name what an answer is about, where that is not what was asked for; else give nothing."""
-    match result:
-        case Account(user_id=found) | TransferReceipt(account=Account(user_id=found)):
-            return "" if operation.user_id in {None, found} else f"account {found}"
-        case AccountPage(current_page=int(found)):
-            return "" if operation.query["page"] == found else f"page {found}"
-        case _:
-            return ""
+    if isinstance(result, AccountPage):
+        found = result.current_page
+        return "" if found in {None, operation.query["page"]} else f"page {found}"
+    about = result.account if isinstance(result, TransferReceipt) else result
+    found = getattr(about, "user_id", None)
+    return "" if found is None or operation.user_id in {None, found} else f"account {found}"
 
 
 # --- success to model
@@ -101,17 +102,19 @@ def strayed(operation: Operation[Any], result: Any) -> str:
 @cache
 def converter() -> cattrs.Converter:
     """Make the converter; the first answer needs it, and importing this package does not."""
-    return structuring.make_converter(_SHAPES)
+    models = {endpoint.returns for endpoint in ENDPOINTS}.difference(_SHAPES, _READERS)
+    return structuring.make_converter({**_SHAPES, **dict.fromkeys(models, structuring.Shape())})
 
 
 @cache
-def _account_reader() -> Callable[[Any, type[Account]], Account]:
-    return converter().get_structure_hook(Account)
+def _hook(model: type[Any]) -> Callable[[Any, type[Any]], Any]:
+    return converter().get_structure_hook(model)
 
 
-def _read_account(_: Operation[Any], envelope: Envelope) -> Account:
+def _read_object(operation: Operation[T], envelope: Envelope) -> T:
+    model: type[Any] = operation.returns
     try:
-        return _account_reader()(_row(envelope.rest.get("data"), envelope.rest), Account)
+        return cast("T", _hook(model)(_row(envelope.rest.get("data"), envelope.rest), model))
     except structuring.UnreadableError as exc:
         raise ValueError(_path("data", exc)) from None
 
@@ -121,7 +124,7 @@ def _read_page(_: Operation[Any], envelope: Envelope) -> AccountPage:
     if not strict_json.is_object(page) or (rows := strict_json.array_in(page.get("data"))) is None:
         raise ValueError("data.data")
     accounts: list[Account] = []
-    read_account = _account_reader()
+    read_account = _hook(Account)
     # A row is let go when it has been read, so that its memory serves the next: 4 % of the time.
     rows.reverse()
     raw: Any = None
@@ -162,14 +165,14 @@ def _path(place: str, fault: structuring.UnreadableError) -> str:
 
 def _read_receipt(operation: Operation[Any], envelope: Envelope) -> TransferReceipt:
     try:
-        account = _read_account(operation, envelope)
+        account = _hook(Account)(_row(envelope.rest.get("data"), envelope.rest), Account)
     except (ValueError, RecursionError):
         account = None  # the money has moved: an odd account must not look like a failure
     return TransferReceipt(**cast("dict[str, Any]", operation.body), account=account)
 
 
+# What is put together; any other model is one JSON object.
 _READERS: Mapping[type, Callable[[Operation[Any], Envelope], Any]] = {
-    Account: _read_account,
     AccountPage: _read_page,
     TransferReceipt: _read_receipt,
 }

@@ -45,6 +45,16 @@ async def test_a_minted_key_is_named_in_the_error(sandbox):
     assert f"under the key {journal.only.key!r}" in str(raised.value)
 
 
+async def test_a_key_has_one_spelling(sandbox):
+    """An accent may be typed in two ways: both are one key, and pay once."""
+    journal = MemoryJournal()
+    async with sandbox.client(journal=journal) as client:
+        first = await pay(client, "Jose\u0301")
+        again = await pay(client, "Jos\u00e9")
+    assert (["Jos\u00e9"], True) == (list(journal.rounds), again.replayed)
+    assert "Jos\u00e9" == first.idempotency_key == again.idempotency_key
+
+
 @pytest.mark.parametrize(("key", "state"), [(None, REFUTED), ("k1", INTENDED)])
 async def test_an_end_that_sent_nothing_withdraws_a_minted_key_only(sandbox, key, state):
     """An outbox would pay what the caller pays again; under its own key the caller comes back."""

@@ -1,5 +1,7 @@
 import json
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import attrs
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from clicksend_reseller._wire import decoding
+from clicksend_reseller._wire.operations import ENDPOINTS, Endpoint, Repeat
 from clicksend_reseller.errors import (
     AlreadyExistsError,
     APIResponseError,
@@ -441,3 +444,37 @@ def test_body_of_an_update_holds_the_eight_fields():
     written = json.loads(decoding.write(UPDATE.body or {}))
     assert {**expected, "password": "correct horse"} == written
     assert written == json.loads(decoding.write(CREATE.body or {}))
+
+
+# --- another endpoint
+
+
+@attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
+class Usage:
+    """What no endpoint gives yet."""
+
+    user_id: int
+    spent: Decimal
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def test_a_model_that_is_one_object_needs_its_class_only(monkeypatch):
+    """It is read as an account is, and whose it is is looked at too."""
+    usage: Endpoint[Usage] = Endpoint(
+        name="get_usage",
+        method="GET",
+        route="/reseller/accounts/{client_user_id}/usage",
+        returns=Usage,
+        repeat=Repeat.FREELY,
+    )
+    monkeypatch.setattr(decoding, "ENDPOINTS", (*ENDPOINTS, usage))
+    for name in ("converter", "_hook"):
+        monkeypatch.setattr(decoding, name, cache(getattr(decoding, name).__wrapped__))
+    data = {"user_id": 7, "spent": "1.25", "odd": 1}
+    read = decoding.read(usage.at(7), success(data))
+    assert Usage(user_id=7, spent=Decimal("1.25"), extra={"odd": 1}) == read
+    assert ["", "account 7"] == [decoding.strayed(usage.at(n), read) for n in (7, 8)]
+    with pytest.raises(APIResponseError, match=r"data\.spent"):
+        decoding.read(usage.at(7), success({"user_id": 7}))
+    with pytest.raises(APIResponseError, match="data"):
+        decoding.read(usage.at(7), success([]))

@@ -106,13 +106,12 @@ def converter() -> cattrs.Converter:
     return structuring.make_converter({**_SHAPES, **dict.fromkeys(models, structuring.Shape())})
 
 
-@cache
 def _hook(model: type[Any]) -> Callable[[Any, type[Any]], Any]:
     return converter().get_structure_hook(model)
 
 
 def _read_object(operation: Operation[T], envelope: Envelope) -> T:
-    model: type[Any] = operation.returns
+    model = operation.returns
     try:
         return cast("T", _hook(model)(_row(envelope.rest.get("data"), envelope.rest), model))
     except structuring.UnreadableError as exc:

@@ -468,8 +468,7 @@ def test_a_model_that_is_one_object_needs_its_class_only(monkeypatch):
         repeat=Repeat.FREELY,
     )
     monkeypatch.setattr(decoding, "ENDPOINTS", (*ENDPOINTS, usage))
-    for name in ("converter", "_hook"):
-        monkeypatch.setattr(decoding, name, cache(getattr(decoding, name).__wrapped__))
+    monkeypatch.setattr(decoding, "converter", cache(decoding.converter.__wrapped__))
     data = {"user_id": 7, "spent": "1.25", "odd": 1}
     read = decoding.read(usage.at(7), success(data))
     assert Usage(user_id=7, spent=Decimal("1.25"), extra={"odd": 1}) == read

@@ -20,7 +20,7 @@ __all__ = ["postgres", "postgres_url"]  # fixtures, shared by all folders
 
 settings.register_profile(
     "ci",
-    max_examples=500,
+    max_examples=100,
     derandomize=True,
     deadline=None,
     database=None,

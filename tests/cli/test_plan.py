@@ -448,6 +448,19 @@ def test_a_closed_stderr_stops_nothing(live, served):
     assert (6, 6, 5) == (process.wait(60), len(served.ledger), rows.count("\tpaid\t"))
 
 
+def run_changed(live, script, *words):
+    """Run a command in a process of its own, in which a script changes the journal first."""
+    return subprocess.run(
+        [COMMAND[0], "-c", script, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+
+
 CUT_WHILE_CLAIMING = """
 import asyncio, os, signal, sys
 from clicksend_reseller.cli.app import run
@@ -490,15 +503,7 @@ def test_what_is_counted_as_not_tried_is_never_sent_afterwards(live, served):
     """Ctrl-C comes twice while rows claim their keys: they are stopped, then counted."""
     file = written(live, clients(served, 6))
     words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
-    done = subprocess.run(
-        [COMMAND[0], "-c", CUT_WHILE_CLAIMING, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=live.folder,
-        env=live.env,
-    )
+    done = run_changed(live, CUT_WHILE_CLAIMING, *words)
     assert (130, []) == (done.returncode, served.ledger), done.stderr
     assert "unknown" not in done.stdout + done.stderr
     assert 0 == live.call(*words, "--renew-rejected").status
@@ -541,15 +546,7 @@ def test_rows_that_a_silent_journal_leaves_over_are_unknown(live, served):
     served.fail("hang", operation="transfer_credit", times=None)
     file = written(live, clients(served, 2))
     words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
-    done = subprocess.run(
-        [COMMAND[0], "-c", CUT_WHILE_THE_JOURNAL_IS_SILENT, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=live.folder,
-        env=live.env,
-    )
+    done = run_changed(live, CUT_WHILE_THE_JOURNAL_IS_SILENT, *words)
     assert (6, 2) == (done.returncode, len(served.ledger)), done.stderr
     assert 2 == done.stdout.count("\tunknown\t")
     assert "the journal does not answer" in done.stderr

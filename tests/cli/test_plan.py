@@ -6,10 +6,13 @@ import sqlite3
 import subprocess
 import time
 
+import pytest
+
 from clicksend_reseller.cli.payments import run as payments_run
 from clicksend_reseller.cli.session.limiting import PerMinute
 from clicksend_reseller.journal import Batch
 from support.command_line import COMMAND
+from support.heavy import rounds
 from support.programs import program
 
 HEADER = "client_user_id,amount,currency"
@@ -34,17 +37,19 @@ def last_line(run):
     return run.err.strip().splitlines()[-1]
 
 
-def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, served):
+@pytest.mark.heavy
+def test_a_kill_in_the_middle_of_a_list_and_the_same_command_again(live, served):
     """Each is paid once, and the last line says how many had been paid already."""
-    ids = clients(served, 200)
+    number = rounds(50, 200)
+    ids = clients(served, number)
     words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
     process = live.start(*words)
-    while len(served.ledger) < 60:
+    while len(served.ledger) < number * 0.3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     killed_at = len(served.ledger)
-    assert 60 <= killed_at < 200
+    assert number * 0.3 <= killed_at < number
     age(live)
     first = live.run(*words)
     doubtful = {row.split("\t")[0] for row in first.out.splitlines() if "\tunknown\t" in row}
@@ -61,7 +66,7 @@ def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, serve
     assert 0 == last.status
     assert sorted(ids) == sorted(who for who, _ in served.paid)
     assert "already paid" in last_line(last)
-    assert last_line(last).startswith("200 rows: ")
+    assert last_line(last).startswith(f"{number} rows: ")
 
 
 def age(home):
@@ -103,9 +108,10 @@ def test_another_name_for_the_same_list_is_noticed(live, served):
     assert 2 == len(served.ledger)
 
 
+@pytest.mark.heavy
 def test_two_at_once_on_one_journal_pay_each_once(live, served):
     """Both end well, and together they have paid the list."""
-    ids = clients(served, 40)
+    ids = clients(served, rounds(20, 100))
     words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
     both = [live.start(*words) for _ in range(2)]
     said = [process.communicate(timeout=60) for process in both]

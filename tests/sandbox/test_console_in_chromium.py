@@ -13,6 +13,7 @@ import pytest_asyncio
 from clicksend_reseller import AsyncResellerClient, TransferOutcomeUnknownError
 from clicksend_reseller.sandbox import Sandbox
 from support.browser import axe_findings, unreadable
+from support.heavy import rounds
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,6 +21,8 @@ NOT_DELIVERED = "applied, the answer was not delivered"
 SOON = 2_000  # milliseconds: what a person takes for "at once"
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 800}
 WIDTHS = (390, 768, 1280)
+# Each scheme and each width once in every run; all pairs under `heavy`.
+LOOKS = [("light", DESKTOP), ("dark", PHONE), ("light", PHONE), ("dark", DESKTOP)][: rounds(2, 4)]
 LONG_NAME = "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewissenhaft"
 NAME = '<script>document.title = "taken"</script>'
 
@@ -116,8 +119,8 @@ async def test_a_clients_name_stays_text(desk, open_page):
     assert "ClickSend sandbox" == await page.title()
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.heavy
+@pytest.mark.parametrize(("scheme", "viewport"), LOOKS)
 async def test_axe_finds_nothing(desk, open_page, scheme, viewport):
     """With nothing on it, with everything open on it, and with a fault that cannot be armed."""
     sandbox, served = desk

@@ -112,9 +112,10 @@ EXTRA_FILES = (
 
 CORE = (f"--include={PACKAGE}/**", f"--omit={','.join(EXTRA_FILES)}")
 
-# One worker for each core; a line of dots, and the slowest tests at the end.
+# One worker more than there are cores: one waits for the browser, another for PostgreSQL. A line of
+# dots, and the slowest tests at the end.
 IN_PARALLEL = (
-    *("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup"),
+    *("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadgroup"),
     *("-p", "support.progress", "--durations", "10", "--durations-min", "1"),
 )
 # What touches an HTTP library, or is given one: the rest is the same on both families.

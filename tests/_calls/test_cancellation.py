@@ -24,6 +24,7 @@ from clicksend_reseller import (
 from clicksend_reseller._calls import attempt
 from support import tls
 from support.clients import ONCE, TRANSFER, make_client, transfer
+from support.event_loop import a_few_turns
 from support.fault_server import FaultServer
 from support.limiter import Leaving, cancelled_from_within, hang
 
@@ -73,7 +74,7 @@ async def test_a_transfer_cancelled_in_the_queue_was_not_sent():
             first = asyncio.ensure_future(client.get_account(9))
             await server.until_arrived()
             task = asyncio.ensure_future(transfer(client))
-            await asyncio.sleep(0.01)
+            await a_few_turns()  # it waits for its turn
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
@@ -185,7 +186,7 @@ async def test_closing_stops_a_transfer_that_has_not_left():
             reading = asyncio.ensure_future(client.get_account(9))
             await server.until_arrived()
             task = asyncio.ensure_future(transfer(client))
-            await asyncio.sleep(0.01)
+            await a_few_turns()  # it waits for its turn
             await client.aclose()
             with pytest.raises(ClientStateError) as caught:
                 await task
@@ -246,7 +247,7 @@ async def test_a_read_that_waits_for_its_turn_stops_at_closing():
         first = asyncio.ensure_future(client.get_account(1))
         await server.until_arrived()
         second = asyncio.ensure_future(client.get_account(2))
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # it waits for its turn
         await client.aclose()
         with pytest.raises(ClientStateError, match="waited for its turn"):
             await second
@@ -262,7 +263,7 @@ async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
         client = make_client(server, retry=policy)
         task = asyncio.ensure_future(client.get_account(1))
         await server.until_arrived()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the refusal has come, and it waits to try again
         await client.aclose()
         async with asyncio.timeout(1):
             with pytest.raises(ClientStateError):
@@ -291,7 +292,7 @@ async def test_a_cancelled_closing_goes_on_for_the_others():
         task = asyncio.ensure_future(transfer(client))
         await server.until_arrived()
         first, second = (asyncio.ensure_future(client.aclose()) for _ in range(2))
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # both wait for the transfer
         first.cancel()
         await second
         assert 1 == (await task).client_user_id
@@ -352,7 +353,7 @@ async def test_what_waits_in_a_pause_stops_at_closing():
         client = make_client(server, retry=RetryPolicy(max_retries=0))
         client._calls._attempts._throttle.pause(60)
         calls = [asyncio.ensure_future(call) for call in (client.get_account(1), transfer(client))]
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # both wait for the end of the pause
         async with asyncio.timeout(1):
             await client.aclose()
             for call in calls:

@@ -124,7 +124,7 @@ async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt
         waiting = asyncio.ensure_future(transfer(client))
         gone = asyncio.ensure_future(client.transfer_credit(2, 5, "AUD"))
         await server.until_arrived(2)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the answers have come, and both wait for the limiter
         gone.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await gone

@@ -43,11 +43,14 @@ def test_a_kill_in_the_middle_of_a_list_and_the_same_command_again(live, served)
     number = rounds(50, 200)
     ids = clients(served, number)
     words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
+    # No answer comes after a third, so that the command cannot be done before it is killed.
+    served.fail("slow", operation="transfer_credit", after=number // 3, times=None, seconds=60)
     process = live.start(*words)
     while len(served.ledger) < number * 0.3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    served.clear_faults()
     killed_at = len(served.ledger)
     assert number * 0.3 <= killed_at < number
     age(live)
@@ -496,7 +499,7 @@ async def get_and_be_late(self, key):
     looks.append(key)
     if claims and len(looks) == 12:
         looked.set()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # the claims that were let go are made meanwhile
     return entry
 
 

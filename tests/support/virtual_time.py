@@ -77,7 +77,7 @@ class _SocketLoop(VirtualLoop):
         self._waiting = _SocketSelector()
         super().__init__(self._waiting)
 
-    def run_in_executor(self, *arguments: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, *arguments: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # passes all on
         """Count the threads that work for this loop."""
         self._waiting.threads += 1
         work = super().run_in_executor(*arguments)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clicksend_reseller.models import AccountPage
@@ -348,7 +348,6 @@ delays = st.lists(st.integers(0, 5), max_size=30)
 numbers = st.none() | st.integers(-1, 60)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.integers(0, 25), st.tuples(sizes, sizes), st.integers(0, 4), moves, delays)
 def test_whoever_stays_is_met_once_or_the_walk_owns_up(rows, sizes, prefetch, changes, waits):
     """No account twice; every account that was there throughout, or `complete` is False."""
@@ -374,7 +373,6 @@ def test_whoever_stays_is_met_once_or_the_walk_owns_up(rows, sizes, prefetch, ch
     assert len(server.asked) <= 2 * (len(ever) + 1 + prefetch)
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     st.lists(st.lists(st.integers(0, 12), max_size=5), max_size=12),
     st.lists(st.tuples(numbers, numbers, numbers, numbers), min_size=1, max_size=6),

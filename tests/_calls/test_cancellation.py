@@ -23,25 +23,10 @@ from clicksend_reseller import (
 )
 from clicksend_reseller._calls import attempt
 from support import tls
-from support.clients import make_client
+from support.clients import ONCE, TRANSFER, make_client, transfer
+from support.event_loop import a_few_turns
 from support.fault_server import FaultServer
 from support.limiter import Leaving, cancelled_from_within, hang
-
-ONCE = RetryPolicy(max_retries=0)
-TRANSFER = {("transfer", 1, 5): 1}
-
-
-def transfer(client: AsyncResellerClient):
-    """Make the transfer of these tests."""
-    return client.transfer_credit(1, 5, "AUD")
-
-
-async def until_arrived(server: FaultServer, number: int = 1) -> None:
-    """Wait until so many requests have come whole."""
-    async with asyncio.timeout(5):
-        while len(server.arrived) < number:  # noqa: ASYNC110  # bounded just above
-            await asyncio.sleep(0.001)
-
 
 # --- cancellation
 
@@ -51,7 +36,7 @@ async def test_a_cancelled_transfer_that_had_left_goes_on(caplog):
     async with FaultServer() as server, make_client(server, timeout=1.0) as client:
         server.script("drip_head")
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
@@ -72,7 +57,7 @@ async def test_the_fate_of_a_cancelled_transfer_becomes_known(caplog):
     async with FaultServer() as server, make_client(server) as client:
         server.script("slow_answer")
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -87,9 +72,9 @@ async def test_a_transfer_cancelled_in_the_queue_was_not_sent():
         server.script("stall")
         async with make_client(server, timeout=0.2, max_concurrency=1, retry=ONCE) as client:
             first = asyncio.ensure_future(client.get_account(9))
-            await until_arrived(server)
+            await server.until_arrived()
             task = asyncio.ensure_future(transfer(client))
-            await asyncio.sleep(0.01)
+            await a_few_turns()  # it waits for its turn
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
@@ -105,7 +90,7 @@ async def test_a_cancelled_read_has_nothing_to_note():
     """It changes nothing, and its connection is closed."""
     async with FaultServer.striking("stall") as server, make_client(server) as client:
         task = asyncio.ensure_future(client.get_account(1))
-        await until_arrived(server)
+        await server.until_arrived()
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
@@ -126,7 +111,7 @@ async def test_time_outs_of_the_caller_s_own_work():
             async def with_a_failing_sibling() -> None:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.transfer_credit(1, 3, "AUD"))
-                    await until_arrived(server, 3)
+                    await server.until_arrived(3)
                     raise LookupError("the sibling failed")
 
             with pytest.raises(ExceptionGroup) as caught:
@@ -157,7 +142,7 @@ async def test_a_fastapi_client_that_hangs_up_cuts_no_transfer(caplog):
             async with browser.stream("GET", f"{url}/pay") as answer:
                 async for _ in answer.aiter_lines():
                     break
-                await until_arrived(server)
+                await server.until_arrived()
             async with asyncio.timeout(2):
                 while "cancelled after it had left" not in caplog.text:  # noqa: ASYNC110  # bounded
                     await asyncio.sleep(0.005)
@@ -188,7 +173,7 @@ async def test_closing_waits_for_a_transfer_that_has_left():
     async with FaultServer() as server, make_client(server) as client:
         server.script("slow_answer")
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         await client.aclose()
         assert 1 == (await task).client_user_id
 
@@ -199,9 +184,9 @@ async def test_closing_stops_a_transfer_that_has_not_left():
         server.script("stall", operation="get_account")
         async with make_client(server, timeout=0.3, max_concurrency=1, retry=ONCE) as client:
             reading = asyncio.ensure_future(client.get_account(9))
-            await until_arrived(server)
+            await server.until_arrived()
             task = asyncio.ensure_future(transfer(client))
-            await asyncio.sleep(0.01)
+            await a_few_turns()  # it waits for its turn
             await client.aclose()
             with pytest.raises(ClientStateError) as caught:
                 await task
@@ -233,7 +218,7 @@ async def test_closing_cuts_what_does_not_end_and_reports_it(monkeypatch, caplog
     async with FaultServer.striking("stall_applied") as server:
         client = make_client(server, timeout=1.0)
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         await client.aclose()
         with pytest.raises(TransferOutcomeUnknownError, match="closed before the answer came"):
             await task
@@ -247,7 +232,7 @@ async def test_a_transfer_cut_without_a_caller_is_reported_too(monkeypatch, capl
     async with FaultServer.striking("stall_applied") as server:
         client = make_client(server, timeout=1.0)
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -260,9 +245,9 @@ async def test_a_read_that_waits_for_its_turn_stops_at_closing():
     async with FaultServer.striking("stall") as server:
         client = make_client(server, timeout=0.2, max_concurrency=1, retry=ONCE)
         first = asyncio.ensure_future(client.get_account(1))
-        await until_arrived(server)
+        await server.until_arrived()
         second = asyncio.ensure_future(client.get_account(2))
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # it waits for its turn
         await client.aclose()
         with pytest.raises(ClientStateError, match="waited for its turn"):
             await second
@@ -277,8 +262,8 @@ async def test_a_read_that_waits_to_be_repeated_stops_at_closing():
         policy = RetryPolicy(base_delay=60, max_delay=60)
         client = make_client(server, retry=policy)
         task = asyncio.ensure_future(client.get_account(1))
-        await until_arrived(server)
-        await asyncio.sleep(0.02)
+        await server.until_arrived()
+        await asyncio.sleep(0.02)  # the refusal has come, and it waits to try again
         await client.aclose()
         async with asyncio.timeout(1):
             with pytest.raises(ClientStateError):
@@ -305,9 +290,9 @@ async def test_a_cancelled_closing_goes_on_for_the_others():
         client = make_client(server)
         server.script("slow_answer")
         task = asyncio.ensure_future(transfer(client))
-        await until_arrived(server)
+        await server.until_arrived()
         first, second = (asyncio.ensure_future(client.aclose()) for _ in range(2))
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # both wait for the transfer
         first.cancel()
         await second
         assert 1 == (await task).client_user_id
@@ -356,7 +341,7 @@ async def test_a_cancelled_read_stays_cancelled():
     """What the caller asked for is not turned into an error."""
     async with FaultServer.striking("stall") as server, make_client(server, timeout=1.0) as client:
         task = asyncio.ensure_future(client.get_account(1))
-        await until_arrived(server)
+        await server.until_arrived()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -368,7 +353,7 @@ async def test_what_waits_in_a_pause_stops_at_closing():
         client = make_client(server, retry=RetryPolicy(max_retries=0))
         client._calls._attempts._throttle.pause(60)
         calls = [asyncio.ensure_future(call) for call in (client.get_account(1), transfer(client))]
-        await asyncio.sleep(0.01)
+        await a_few_turns()  # both wait for the end of the pause
         async with asyncio.timeout(1):
             await client.aclose()
             for call in calls:

@@ -28,25 +28,9 @@ from clicksend_reseller import (
 from clicksend_reseller._calls import attempt
 from clicksend_reseller.sandbox import Sandbox
 from support import virtual_time
-from support.clients import FIELDS, make_client
+from support.clients import FIELDS, TRANSFER, make_client, transfer
 from support.fault_server import FaultServer
 from support.limiter import Leaving, hang
-
-ONCE = RetryPolicy(max_retries=0)
-TRANSFER = {("transfer", 1, 5): 1}
-
-
-def transfer(client: AsyncResellerClient):
-    """Make the transfer of these tests."""
-    return client.transfer_credit(1, 5, "AUD")
-
-
-async def until_arrived(server: FaultServer, number: int = 1) -> None:
-    """Wait until so many requests have come whole."""
-    async with asyncio.timeout(5):
-        while len(server.arrived) < number:  # noqa: ASYNC110  # bounded just above
-            await asyncio.sleep(0.001)
-
 
 # --- time
 
@@ -85,7 +69,7 @@ async def test_a_deadline_that_passes_in_the_queue_means_unsent():
         options = {"timeout": 0.4, "deadline": 0.1, "max_concurrency": 1}
         async with make_client(server, **options) as client:
             first = asyncio.ensure_future(client.transfer_credit(9, 9, "AUD"))
-            await until_arrived(server)
+            await server.until_arrived()
             with pytest.raises(APITimeoutError) as caught:
                 await transfer(client)
             with pytest.raises(TransferOutcomeUnknownError):
@@ -139,8 +123,8 @@ async def test_a_limiter_that_hangs_on_leaving_is_cut_by_closing_and_the_receipt
         client = make_client(server, limiter=Leaving(hang), timeout=1.0)
         waiting = asyncio.ensure_future(transfer(client))
         gone = asyncio.ensure_future(client.transfer_credit(2, 5, "AUD"))
-        await until_arrived(server, 2)
-        await asyncio.sleep(0.05)
+        await server.until_arrived(2)
+        await asyncio.sleep(0.05)  # the answers have come, and both wait for the limiter
         gone.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await gone
@@ -227,7 +211,7 @@ async def test_a_later_unsent_attempt_does_not_take_doubt_back():
         async with make_client(server, retry=RetryPolicy(base_delay=0.2, max_delay=0.2)) as client:
             server.script("lost_fin_applied")
             task = asyncio.ensure_future(client.update_account(7, FIELDS))
-            await until_arrived(server)
+            await server.until_arrived()
             await server.go_down()
             with pytest.raises(OutcomeUnknownError) as caught:
                 await task
@@ -243,7 +227,7 @@ async def test_what_once_left_is_never_called_unsent():
     async with FaultServer() as server, make_client(server, retry=policy) as client:
         server.script("status_429")
         task = asyncio.ensure_future(client.create_account(FIELDS))
-        await until_arrived(server)
+        await server.until_arrived()
         await server.go_down()
         with pytest.raises(APIConnectionError) as caught:
             await task

@@ -318,7 +318,7 @@ async def test_a_connection_that_was_refused_has_claimed_nothing(sandbox):
 async def test_an_attempt_whose_time_ends_in_the_claim_is_settled_as_not_sent(sandbox):
     """The claim runs whole, then nothing leaves, and the call is not repeated."""
     journal = MemoryJournal()
-    journal.before["claim"] = lambda: asyncio.sleep(0.1)
+    journal.before["claim"] = lambda: asyncio.sleep(0.1)  # past the time of an attempt
     async with sandbox.client(journal=journal, timeout=0.05, retry=AT_ONCE) as client:
         with pytest.raises(APITimeoutError) as raised:
             await pay(client)
@@ -353,7 +353,7 @@ async def test_a_machine_that_slept_after_the_claim_sends_nothing(sandbox, monke
 async def test_a_claimed_round_is_not_repeated_though_nothing_left(sandbox):
     """It is final; the same failure before the claim would have been repeated."""
     journal = MemoryJournal()
-    journal.before["claim"] = lambda: asyncio.sleep(0.1)
+    journal.before["claim"] = lambda: asyncio.sleep(0.1)  # past the time of an attempt
     async with sandbox.client(journal=journal, timeout=0.05, retry=AT_ONCE) as client:
         with pytest.raises(APIConnectionError):
             await pay(client)

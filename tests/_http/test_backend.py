@@ -61,7 +61,7 @@ async def meeting(*, secure: bool = False, **options: Any) -> AsyncIterator[tupl
             peer[1].transport.abort()
     finally:
         door.close()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # its transports end
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -138,7 +138,7 @@ def test_reading_pauses_above_a_small_buffer(run, secure):
             size = 20 * backend.READ_AHEAD * 10
             writer.write(b"x" * size)
             came = len(await stream.read(1))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # whatever the kernel holds could have come
             assert len(stream._unread) < 6 * backend.READ_AHEAD
             while came < size:
                 came += len(await stream.read(1 << 20))
@@ -305,7 +305,7 @@ def test_a_connect_or_handshake_that_is_cancelled_leaves_no_socket(run, turns):
         greeting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await greeting
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the peers see the end
         async with asyncio.timeout(5):
             await asyncio.gather(*peers)
         door.close()

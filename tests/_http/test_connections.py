@@ -64,7 +64,7 @@ async def test_idle_connections_expire(monkeypatch):
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.01)
     async with FaultServer() as server, make_client(server) as client:
         await client.get_account(1)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # httpcore asks the machine's clock
         await client.get_account(1)
         assert 2 == server.connections
         assert 1 == server.open_connections
@@ -453,4 +453,4 @@ async def _proxy_to(server: FaultServer) -> AsyncIterator[Proxy]:
     proxy.url = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}"
     async with door:
         yield proxy
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the proxy's connections end

@@ -78,7 +78,7 @@ async def test_a_slow_address_is_waited_for_when_no_other_is_left(resolve_to, mo
     async with FaultServer() as server, FaultServer.striking("nobody_listens") as down:
         resolve_to(server.port, down.port)
         connecting = asyncio.ensure_future(happy_eyeballs.connect("twofold.test", 1))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the other address is refused meanwhile, in a thread
         slow.set()
         with await connecting as sock:
             assert server.port == sock.getpeername()[1]

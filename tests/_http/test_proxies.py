@@ -61,7 +61,7 @@ async def serving(proxy: SocksProxy) -> AsyncIterator[str]:
     door = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     async with door:
         yield f"socks5://127.0.0.1:{door.sockets[0].getsockname()[1]}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the proxy's connections end
 
 
 @pytest.mark.parametrize(("secure", "connections"), [(False, 3), (True, 1)])

@@ -195,10 +195,10 @@ async def test_a_late_second_answer_on_a_foreign_pool_is_nobody_s(library):
                 head = await reader.readuntil(b"\r\n\r\n")
                 if head.startswith(b"GET"):
                     writer.write(read)
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # the second comes when nobody reads any more
                     writer.write(read)
                 else:
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.2)  # the stray answer is there before the right one
                     writer.write(refusal)
         writer.close()
 
@@ -302,7 +302,7 @@ async def test_a_transport_that_goes_on_by_itself_gets_nothing():
             raise AssertionError
 
         async def take(self, request: httpx.Request) -> None:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the client has given up by then
             try:
                 taken.append(await request.aread())
             except RuntimeError as exc:

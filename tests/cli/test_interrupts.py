@@ -50,7 +50,7 @@ def test_a_signal_that_was_ignored_stays_ignored(number):
 
     async def story(interrupts):
         os.kill(os.getpid(), number)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # a handler would have run
         assert not interrupts.once.is_set()
 
     with asyncio.Runner() as runner, Interrupts(runner.get_loop()) as interrupts:

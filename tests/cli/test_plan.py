@@ -6,10 +6,13 @@ import sqlite3
 import subprocess
 import time
 
+import pytest
+
 from clicksend_reseller.cli.payments import run as payments_run
 from clicksend_reseller.cli.session.limiting import PerMinute
 from clicksend_reseller.journal import Batch
 from support.command_line import COMMAND
+from support.heavy import rounds
 from support.programs import program
 
 HEADER = "client_user_id,amount,currency"
@@ -34,17 +37,22 @@ def last_line(run):
     return run.err.strip().splitlines()[-1]
 
 
-def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, served):
+@pytest.mark.heavy
+def test_a_kill_in_the_middle_of_a_list_and_the_same_command_again(live, served):
     """Each is paid once, and the last line says how many had been paid already."""
-    ids = clients(served, 200)
+    number = rounds(50, 200)
+    ids = clients(served, number)
     words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
+    # No answer comes after a third, so that the command cannot be done before it is killed.
+    served.fail("slow", operation="transfer_credit", after=number // 3, times=None, seconds=60)
     process = live.start(*words)
-    while len(served.ledger) < 60:
+    while len(served.ledger) < number * 0.3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    served.clear_faults()
     killed_at = len(served.ledger)
-    assert 60 <= killed_at < 200
+    assert number * 0.3 <= killed_at < number
     age(live)
     first = live.run(*words)
     doubtful = {row.split("\t")[0] for row in first.out.splitlines() if "\tunknown\t" in row}
@@ -61,7 +69,7 @@ def test_a_kill_in_the_middle_of_200_rows_and_the_same_command_again(live, serve
     assert 0 == last.status
     assert sorted(ids) == sorted(who for who, _ in served.paid)
     assert "already paid" in last_line(last)
-    assert last_line(last).startswith("200 rows: ")
+    assert last_line(last).startswith(f"{number} rows: ")
 
 
 def age(home):
@@ -103,9 +111,10 @@ def test_another_name_for_the_same_list_is_noticed(live, served):
     assert 2 == len(served.ledger)
 
 
+@pytest.mark.heavy
 def test_two_at_once_on_one_journal_pay_each_once(live, served):
     """Both end well, and together they have paid the list."""
-    ids = clients(served, 40)
+    ids = clients(served, rounds(20, 100))
     words = ("top-up", "--from", written(live, ids), "--batch", "june", *CAP)
     both = [live.start(*words) for _ in range(2)]
     said = [process.communicate(timeout=60) for process in both]
@@ -448,6 +457,19 @@ def test_a_closed_stderr_stops_nothing(live, served):
     assert (6, 6, 5) == (process.wait(60), len(served.ledger), rows.count("\tpaid\t"))
 
 
+def run_changed(live, script, *words):
+    """Run a command in a process of its own, in which a script changes the journal first."""
+    return subprocess.run(
+        [COMMAND[0], "-c", script, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.folder,
+        env=live.env,
+    )
+
+
 CUT_WHILE_CLAIMING = """
 import asyncio, os, signal, sys
 from clicksend_reseller.cli.app import run
@@ -477,7 +499,7 @@ async def get_and_be_late(self, key):
     looks.append(key)
     if claims and len(looks) == 12:
         looked.set()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # the claims that were let go are made meanwhile
     return entry
 
 
@@ -490,15 +512,7 @@ def test_what_is_counted_as_not_tried_is_never_sent_afterwards(live, served):
     """Ctrl-C comes twice while rows claim their keys: they are stopped, then counted."""
     file = written(live, clients(served, 6))
     words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
-    done = subprocess.run(
-        [COMMAND[0], "-c", CUT_WHILE_CLAIMING, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=live.folder,
-        env=live.env,
-    )
+    done = run_changed(live, CUT_WHILE_CLAIMING, *words)
     assert (130, []) == (done.returncode, served.ledger), done.stderr
     assert "unknown" not in done.stdout + done.stderr
     assert 0 == live.call(*words, "--renew-rejected").status
@@ -541,15 +555,7 @@ def test_rows_that_a_silent_journal_leaves_over_are_unknown(live, served):
     served.fail("hang", operation="transfer_credit", times=None)
     file = written(live, clients(served, 2))
     words = ["top-up", "--from", str(file), "--batch", "june", *CAP]
-    done = subprocess.run(
-        [COMMAND[0], "-c", CUT_WHILE_THE_JOURNAL_IS_SILENT, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=live.folder,
-        env=live.env,
-    )
+    done = run_changed(live, CUT_WHILE_THE_JOURNAL_IS_SILENT, *words)
     assert (6, 2) == (done.returncode, len(served.ledger)), done.stderr
     assert 2 == done.stdout.count("\tunknown\t")
     assert "the journal does not answer" in done.stderr

@@ -52,7 +52,7 @@ def test_the_list_of_processes_shows_no_secret(live, served):
     served.fail("slow", operation="get_own_account", seconds=3)
     process = live.start("balance", CLICKSEND_API_KEY=KEY)
     try:
-        time.sleep(0.2)
+        time.sleep(0.2)  # its arguments are those of its start
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     finally:
         process.kill()

@@ -160,7 +160,7 @@ def test_a_server_that_hangs_is_live_soon(served, drips):
             if drips:
                 handler.wfile.write(b"H")
                 handler.wfile.flush()
-            time.sleep(0.05)
+            time.sleep(0.05)  # a drip, shorter than a read may wait
 
     with tunnel(served.url, hang) as opened:
         began = time.monotonic()

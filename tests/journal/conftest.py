@@ -11,6 +11,7 @@ from support import served_sandbox
 from support.forking import Crew
 from support.heavy import IS_HEAVY
 from support.postgres_proxy import through
+from support.quick_folder import in_memory
 
 __all__ = ["through"]  # a fixture
 
@@ -20,8 +21,7 @@ DATABASES = ("sqlite", "asyncpg", "psycopg")
 @pytest.fixture
 def quick_path():
     """Give a folder in memory where there is one: a kill loses nothing there either."""
-    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is private
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as name:
         yield Path(name)
 
 

@@ -391,7 +391,7 @@ async def test_a_claim_that_outlasts_the_time_leaves_a_rejected_row(sandbox, jou
     claim = journal.claim
 
     async def slowly(*values, **options):
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.6)  # longer than the caller waits
         return await claim(*values, **options)
 
     async with journal:

@@ -56,7 +56,7 @@ def run_with_kills(crew, served, url, *, seed, most):
     for place in range(PROCESSES):
         workers[place] = crew.start("work", url=url, base_url=served.url, seed=place)
     while workers:
-        time.sleep(dice.uniform(0.2, 0.8))
+        time.sleep(dice.uniform(0.2, 0.8))  # a kill at any moment is what this is about
         for place, worker in [*workers.items()]:
             if worker.has_ended():
                 said = worker.wait()

@@ -8,6 +8,7 @@ import sentry_sdk
 import structlog
 from rich.console import Console
 from rich.traceback import Traceback
+from sentry_sdk.integrations.httpx import HttpxIntegration
 
 from clicksend_reseller import AsyncResellerClient, ResellerError, Secret, to_dict
 from clicksend_reseller.sandbox import Sandbox
@@ -45,6 +46,9 @@ async def test_sentry_with_locals_and_breadcrumbs_shows_no_secret(fault, caplog)
         client = sentry_sdk.Client(
             dsn="http://key@localhost/1",
             include_local_variables=True,
+            # Of the libraries that are installed, the one that carries the secrets.
+            auto_enabling_integrations=False,
+            integrations=[HttpxIntegration()],
             max_request_body_size="always",
             before_send=lambda event, _hint: sent.append(event),
         )

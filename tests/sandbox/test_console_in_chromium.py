@@ -13,6 +13,7 @@ import pytest_asyncio
 from clicksend_reseller import AsyncResellerClient, TransferOutcomeUnknownError
 from clicksend_reseller.sandbox import Sandbox
 from support.browser import axe_findings, unreadable
+from support.heavy import rounds
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,6 +21,13 @@ NOT_DELIVERED = "applied, the answer was not delivered"
 SOON = 2_000  # milliseconds: what a person takes for "at once"
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 800}
 WIDTHS = (390, 768, 1280)
+# Each scheme and each width once in every run; all pairs under `heavy`.
+LOOKS = [
+    pytest.param("light", DESKTOP, id="light-desktop"),
+    pytest.param("dark", PHONE, id="dark-phone"),
+    pytest.param("light", PHONE, id="light-phone"),
+    pytest.param("dark", DESKTOP, id="dark-desktop"),
+][: rounds(2, 4)]
 LONG_NAME = "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewissenhaft"
 NAME = '<script>document.title = "taken"</script>'
 
@@ -116,8 +124,8 @@ async def test_a_clients_name_stays_text(desk, open_page):
     assert "ClickSend sandbox" == await page.title()
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.heavy
+@pytest.mark.parametrize(("scheme", "viewport"), LOOKS)
 async def test_axe_finds_nothing(desk, open_page, scheme, viewport):
     """With nothing on it, with everything open on it, and with a fault that cannot be armed."""
     sandbox, served = desk
@@ -375,18 +383,19 @@ async def test_a_looked_at_page_asks_for_nothing_while_nothing_changes(desk, ope
 
 
 async def test_a_page_that_is_open_does_not_hold_the_sandbox_back(open_page):
-    """SIGTERM: the stream ends, the process is gone within a second, and the page says so.
+    """SIGTERM: the stream ends, the process is gone a second later at most, and the page says so.
 
-    What holds it back does so each time; a busy machine does so now and then.
+    What holds it back does so each time; a busy machine does so now and then, without a page too.
     """
     for _ in range(5):
-        if await seconds_to_leave(open_page) < 1:
+        alone, followed = await seconds_to_leave(None), await seconds_to_leave(open_page)
+        if followed < alone + 1:
             return
-    pytest.fail("the process took a second or more, five times")
+    pytest.fail("the page made the process stay a second or more, five times")
 
 
 async def seconds_to_leave(open_page):
-    """Measure how long a sandbox takes to end on a signal, while a page follows it."""
+    """Measure how long a sandbox takes to end on a signal, while a page follows it or nobody."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -400,13 +409,15 @@ async def seconds_to_leave(open_page):
         assert process.stdout
         assert process.stderr
         _, console, _ = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
-        page = await open_page(console)
-        await page.locator("#link.live").wait_for()
+        page = await open_page(console) if open_page else None
+        if page:
+            await page.locator("#link.live").wait_for()
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert 0 == await asyncio.wait_for(process.wait(), 5)
+        assert 0 == await asyncio.wait_for(process.wait(), 20)
         seconds = time.monotonic() - begun
-        await page.get_by_text("The sandbox is gone.").wait_for(timeout=SOON)
+        if page:
+            await page.get_by_text("The sandbox is gone.").wait_for()
         assert b"" == await process.stderr.read()
     finally:
         if process.returncode is None:

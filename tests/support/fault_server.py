@@ -22,6 +22,7 @@ import attrs
 from support import tls
 from support.faulty_connection import Door, Request
 from support.good_answers import Write, good_answer
+from support.waiting import until
 from support.wire_faults import FAULTS, Stage, WireFault
 
 __all__ = ["FAULTS", "Choose", "FaultServer", "Request", "WireFault", "random_faults"]
@@ -179,11 +180,13 @@ class FaultServer:
         self._shut = None
         await self._open_doors()
 
-    async def quiet(self, seconds: float = 2.0) -> None:
+    async def until_arrived(self, number: int = 1) -> None:
+        """Wait until so many requests have come whole."""
+        await until(lambda: len(self.arrived) >= number)
+
+    async def quiet(self, seconds: float = 10.0) -> None:
         """Wait until no connection is open and no fault is being played."""
-        async with asyncio.timeout(seconds):
-            while self.open_transports or self._tasks:  # noqa: ASYNC110  # bounded just above
-                await asyncio.sleep(0.002)
+        await until(lambda: not (self.open_transports or self._tasks), seconds=seconds)
 
     # Life
 

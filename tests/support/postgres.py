@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from support.programs import postgres_programs
+from support.quick_folder import in_memory
 
 DRIVERS = ("asyncpg", "psycopg")
 PATIENCE = 60.0  # seconds for a start or a stop on a busy machine
@@ -55,6 +56,7 @@ class Postgres:
             "fsync": "on" if self._fsync else "off",
             "max_connections": 200,
             "shared_buffers": "32MB",
+            "autovacuum": "off",  # no database lives so long, and it would take a core's time
         }
         command = [self._programs / "postgres", "-D", self.folder / "data"]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -143,7 +145,7 @@ def _sessions(database):
 def running(*, fsync=False):
     """Run a server; without fsync it outlives any kill of processes, but no power loss."""
     programs = postgres_programs()
-    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=None if fsync else in_memory()) as name:
         server = Postgres(programs, Path(name), fsync=fsync)
         server.start()
         try:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-import time
 from urllib.parse import urlsplit
 
 import attrs
@@ -58,8 +57,9 @@ async def say(server: FaultServer, said: bytes, quiet: float = QUIET) -> Heard:
 
 async def listen(reader: asyncio.StreamReader, quiet: float = QUIET) -> Heard:
     """Take what comes until the other side closes, is silent, or never stops."""
-    data, started = b"", time.monotonic()
-    while len(data) < ENOUGH and time.monotonic() < started + 3 * quiet:
+    time = asyncio.get_running_loop().time
+    data, started = b"", time()
+    while len(data) < ENOUGH and time() < started + 3 * quiet:
         try:
             async with asyncio.timeout(quiet):
                 came = await reader.read(65_536)

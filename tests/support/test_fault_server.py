@@ -269,7 +269,7 @@ async def test_nothing_is_left_behind():
         peers = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
         for _, writer in peers:
             writer.write(transfer())
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # an early end would have been seen
         assert server.open_connections == 4
     assert (server.open_connections, asyncio.all_tasks()) == (0, before)
     for _, writer in peers:

@@ -4,8 +4,10 @@ import os
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,15 @@ def test_a_fifo_is_written_into(live):
     reader.join(timeout=10)
     assert 12 == lines(read[0])
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="Linux keeps files in memory there")  # noqa: PTH112, S108
+def test_a_file_in_memory_is_a_file(live):
+    """Not all that lies under /dev is a device."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder, "rows.csv")
+        assert 0 == live.call("accounts", "export", "--to", file).status
+        assert 12 == lines(file.read_text("utf-8"))
 
 
 def test_a_link_is_followed(live):

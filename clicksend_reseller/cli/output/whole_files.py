@@ -17,7 +17,7 @@ from clicksend_reseller.cli.exit_status import CommandError, Status
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 # /dev/stdout is a link to whatever the shell has opened, which is not to be replaced.
-_DEVICES = ("/dev/", "/proc/")
+_STREAMS = ("/dev/fd/", "/dev/std", "/proc/")
 
 
 @contextlib.contextmanager
@@ -35,8 +35,8 @@ def replaced(path: Path, *, overwrite: bool = True) -> Generator[IO[str]]:
         )
     try:
         found = _stat(path)
-        is_device = str(path.absolute()).startswith(_DEVICES)
-        if is_device or (found is not None and not stat.S_ISREG(found.st_mode)):
+        is_stream = str(path.absolute()).startswith(_STREAMS)
+        if is_stream or (found is not None and not stat.S_ISREG(found.st_mode)):
             number = os.open(path, os.O_WRONLY | os.O_APPEND)
             with cast("IO[str]", os.fdopen(number, **_TEXT)) as device:
                 yield device

@@ -102,7 +102,7 @@ def _rows(
     hidden: str,
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     lines = _lines(stream, faults)
-    _, first = next(lines, (0, []))
+    _, first = next(lines, (0, list[str]()))
     if not first:
         if faults:
             return

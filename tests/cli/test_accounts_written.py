@@ -225,6 +225,16 @@ def test_results_of_another_api_are_refused(create, live, served):
     assert "is about" in run.err
 
 
+def test_results_are_kept_in_a_plain_file(create, live, served):
+    """What a device takes is gone, and reading one may never end."""
+    create("ada")
+    before = len(served.requests)
+    words = ("accounts", "create", "--from", "new.csv", "--results", "/dev/null")
+    run = live.call(*words)
+    assert (2, "no plain file" in run.err) == (run.status, True)
+    assert before == len(served.requests)
+
+
 def test_a_rehearsal_writes_no_results(live):
     """They would keep the real run from creating anything."""
     (live.folder / "new.csv").write_text(f"{HEADER}\na,pw,e@x.test,+61400,F,L,N,AU\n")

@@ -74,7 +74,13 @@ class Results:
         os.fsync(self._stream.fileno())
 
     def _read(self, path: Path) -> None:
-        if not path.exists() or not (text := path.read_text("utf-8")):
+        if not path.exists():
+            return
+        if not path.is_file():
+            raise CommandError(
+                Status.USAGE, f"--results {path} is no plain file, which the next run could read"
+            )
+        if not (text := path.read_text("utf-8")):
             return
         header, *lines = text.split("\n")
         if tuple(header.split(",")) != _COLUMNS:

@@ -186,7 +186,7 @@ class TransferGuard:
             case TransferState.INTENDED:
                 return None
             case TransferState.CONFIRMED:
-                return self._receipt(replayed=True)
+                return self._receipt()
             case TransferState.SENT | TransferState.UNKNOWN:
                 raise self._unknown(entry)
             case _:  # REJECTED, REFUTED, and any word of a journal's that is not known here
@@ -287,23 +287,15 @@ class TransferGuard:
                 f"the key {self.key!r} is on record for {entry.realm!r}, not for {self._realm!r}"
             )
 
-    def _receipt(self, *, replayed: bool) -> TransferReceipt:
-        return TransferReceipt(
-            client_user_id=self._transfer.client_user_id,
-            amount=self._transfer.amount,
-            currency=self._transfer.currency,
-            idempotency_key=self.key,
-            replayed=replayed,
-        )
+    def _receipt(self) -> TransferReceipt:
+        return TransferReceipt(**self._on_record(), replayed=True)
 
     def _unknown(self, entry: JournalEntry) -> TransferOutcomeUnknownError:
-        return TransferOutcomeUnknownError(
-            f"the journal has it on record as {str(entry.state)!r}",
-            client_user_id=self._transfer.client_user_id,
-            amount=self._transfer.amount,
-            currency=self._transfer.currency,
-            idempotency_key=self.key,
-        )
+        fact = f"the journal has it on record as {str(entry.state)!r}"
+        return TransferOutcomeUnknownError(fact, **self._on_record())
+
+    def _on_record(self) -> dict[str, Any]:
+        return {**attrs.asdict(self._transfer), "idempotency_key": self.key}
 
     def _refused_before(self, entry: JournalEntry) -> ResellerError:
         renewal = f"renew({self.key!r}) in the journal opens another round"

@@ -160,13 +160,13 @@ async def ours(
         base_url=server.base_url(milliseconds=milliseconds),
         max_concurrency=max_concurrency,
     ) as client:
-        yield lambda: client.get_account(1001)
+        yield lambda: client.get_account(10_000)
 
 
 @contextlib.asynccontextmanager
 async def httpx_get(server: Address) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
     """Give the call that people write."""
-    url = f"{server.base_url()}/reseller/accounts/1001"
+    url = f"{server.base_url()}/reseller/accounts/10000"
     headers = {"Authorization": httpx.BasicAuth("someone", "a-key-for-the-bench")._auth_header}
     async with httpx.AsyncClient(headers=headers) as client:
 

@@ -23,7 +23,7 @@ def main(base_url: str) -> None:
         for line in sys.stdin:
             began = time.process_time()
             for _ in range(int(line)):
-                api.view_specific_client_account("1001")
+                api.view_specific_client_account("10000")
             print((time.process_time() - began) / int(line), flush=True)  # noqa: T201 - to peer_official
 
 

@@ -23,7 +23,7 @@ async def main(folder: str, base_url: str) -> None:
     async with generated.AuthenticatedClient(base_url=base_url, **options) as client:
 
         async def call() -> None:
-            answer = await get_account.asyncio(1001, client=client)
+            answer = await get_account.asyncio(10_000, client=client)
             assert answer.data.user_id
 
         for line in sys.stdin:

@@ -55,7 +55,7 @@ async def _beside_httpx(
 
 @contextlib.asynccontextmanager
 async def _httpx2(server: Address) -> AsyncIterator[Call]:
-    url = f"{server.base_url()}/reseller/accounts/1001"
+    url = f"{server.base_url()}/reseller/accounts/10000"
     async with httpx2.AsyncClient(auth=_CREDENTIALS, trust_env=False) as client:
 
         async def get() -> Any:
@@ -66,7 +66,7 @@ async def _httpx2(server: Address) -> AsyncIterator[Call]:
 
 @contextlib.asynccontextmanager
 async def _aiohttp(server: Address) -> AsyncIterator[Call]:
-    url = f"{server.base_url()}/reseller/accounts/1001"
+    url = f"{server.base_url()}/reseller/accounts/10000"
     async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*_CREDENTIALS)) as session:
 
         async def get() -> Any:
@@ -82,4 +82,4 @@ async def _ours(server: Address) -> AsyncIterator[Call]:
     transport = AiohttpTransport(client=aiohttp.ClientSession(connector=connector))
     options: dict[str, Any] = {"base_url": server.base_url(), "max_concurrency": 50}
     async with AsyncResellerClient(*_CREDENTIALS, transport=transport, **options) as client:
-        yield lambda: client.get_account(1001)
+        yield lambda: client.get_account(10_000)

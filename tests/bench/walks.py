@@ -31,7 +31,7 @@ async def figures(server: Address, effort: Effort) -> list[Figure]:
         rounds=effort.share(0.2),
     )
     return [
-        _beside_ideal(f"walk of {pages} pages, `prefetch={PREFETCH}`", ahead["all"], pages, 1.15),
+        _beside_ideal(f"walk of {pages} pages, `prefetch={PREFETCH}`", ahead["all"], pages, 1.20),
         _beside_ideal(f"walk of 4,000 accounts, `prefetch={PREFETCH}`", ahead["4,000"], 40, 1.30),
         ratio(
             f"walk of {pages} pages, one after the other",

@@ -75,7 +75,7 @@ def test_a_kill_in_the_middle_of_a_list_and_the_same_command_again(live, served)
 def age(home):
     """Let time pass: nobody waits for these rows any more, and a person may judge them."""
     (file,) = (home.folder / "state" / "clicksend-reseller").glob("*.db")
-    with sqlite3.connect(file) as database:
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE clicksend_transfer SET sent_at = '2026-01-01 00:00:00'")
     database.close()
 

@@ -64,7 +64,8 @@ async def test_sqlite_is_in_wal_and_every_claim_is_synchronous_full(tmp_path):
         waits = asked_at_each_claim(journal._engine, "PRAGMA busy_timeout")
         await claim_each(journal)
     assert ([2] * 4, [30_000] * 4) == (answers, waits)
-    assert ("wal",) == sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert ("wal",) == database.execute("PRAGMA journal_mode").fetchone()
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("wal", 2), ("delete", 3)])

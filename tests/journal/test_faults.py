@@ -1,6 +1,7 @@
 """What if the journal itself fails? Nothing is sent without a durable `sent`."""
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import uuid
@@ -256,7 +257,7 @@ async def test_a_step_that_is_refused_is_told_as_what_it_is(tmp_path, served, ev
         SQLJournal(f"sqlite+aiosqlite:///{path}") as journal,
         served.client(journal=journal) as client,
     ):
-        with sqlite3.connect(path) as other:
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
             other.execute(
                 f"CREATE TRIGGER refuses BEFORE {event_} ON clicksend_transfer "
                 "BEGIN SELECT RAISE(ABORT, 'not today'); END"

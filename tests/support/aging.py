@@ -1,5 +1,6 @@
 """Rows of a journal that are made older than they are, instead of a wait."""
 
+import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +23,7 @@ def put_back_at(home, seconds=151):
     """Let all rows of the journals of somebody's home have been sent so many seconds ago."""
     moment = datetime.now(UTC) - timedelta(seconds=seconds)
     for file in home.folder.rglob("*.db"):
-        with sqlite3.connect(file) as connection:
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
             connection.execute(
                 f"UPDATE {table.name} SET sent_at = ? WHERE sent_at IS NOT NULL",  # noqa: S608 - ours
                 (f"{moment:%Y-%m-%d %H:%M:%S.%f}",),

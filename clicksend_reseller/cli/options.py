@@ -35,8 +35,10 @@ def _reader(
     return read
 
 
-whole = _reader(re.compile(r"-?[0-9]{1,10}", re.ASCII), "a whole number", int)
-amount = _reader(
+whole: Callable[[Any, Sequence[Token]], int] = _reader(
+    re.compile(r"-?[0-9]{1,10}", re.ASCII), "a whole number", int
+)
+amount: Callable[[Any, Sequence[Token]], Decimal] = _reader(
     re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII), "an amount such as 12.50", Decimal
 )
 

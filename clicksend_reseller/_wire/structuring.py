@@ -220,7 +220,7 @@ def compile_hook(cls: type[T], shape: Shape, readers: Readers) -> Callable[[Any,
         kind = _plain_type(hints[field.name])
         scope[f"read_{field.name}"] = readers[kind]
         lines += _field_lines(field, kind, shape)
-    # Not `extra` itself: emptied, it still has room for all that it held.
+    # Not `extra` itself: emptied, it still takes the memory of all that it held.
     lines += [" obj.extra = wrap_secrets(extra) if extra else {}"]
     lines += [" obj.__class__ = CLS", " return obj"]
     exec("\n".join(lines), scope)  # noqa: S102 - made of this package's own names alone

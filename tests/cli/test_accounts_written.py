@@ -130,19 +130,9 @@ def test_rows_that_cannot_be_written_are_created_and_the_end_says_so(live, serve
     """/dev/full: the accounts are there, the rows are lost, and stderr says why it is status 1."""
     file = live.folder / "new.csv"
     file.write_text(f"{HEADER}\na,pw,e@x.test,+61400,F,L,N,AU\n")
-    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        process = subprocess.run(
-            [*COMMAND, "accounts", "create", "--from", str(file)],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            cwd=live.folder,
-            env=live.env,
-        )
-    assert (1, 1) == (process.returncode, len(posts(served)))
-    assert "could not be written" in process.stderr
+    run = live.run_onto_full_disk("accounts", "create", "--from", file)
+    assert (1, 1) == (run.status, len(posts(served)))
+    assert "could not be written" in run.err
 
 
 def test_each_line_is_on_the_disk_before_the_next_step(create, live, served, monkeypatch):

@@ -244,20 +244,10 @@ def test_a_full_disk_for_the_rows_pays_and_says_so(live, served):
     """/dev/full: the money is settled, the rows are lost, and the status is not 0."""
     ids = clients(served, 3)
     words = ["top-up", "--from", written(live, ids), "--batch", "june", *CAP]
-    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        process = subprocess.run(
-            [*COMMAND, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            cwd=live.folder,
-            env=live.env,
-        )
-    assert (1, 3) == (process.returncode, len(served.ledger))
-    assert "could not be written" in process.stderr
-    assert "Traceback" not in process.stderr
+    run = live.run_onto_full_disk(*words)
+    assert (1, 3) == (run.status, len(served.ledger))
+    assert "could not be written" in run.err
+    assert "Traceback" not in run.err
 
 
 def test_a_reader_who_leaves_a_list_is_no_failure(live, served):

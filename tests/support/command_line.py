@@ -92,6 +92,21 @@ class Home:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
+    def run_onto_full_disk(self, *words):
+        """Run a command whose rows go to a device that is always full."""
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            done = subprocess.run(
+                [*COMMAND, *map(str, words)],
+                stdin=subprocess.DEVNULL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                cwd=self.folder,
+                env=self.env,
+            )
+        return Ran(done.returncode, "", done.stderr)
+
     def start(self, *words, **more):
         """Start a command and leave it running."""
         return subprocess.Popen(

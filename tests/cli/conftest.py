@@ -2,6 +2,7 @@
 
 import pytest
 
+from support import terminal
 from support.command_line import Home, default_journal, make_journal, served_sandbox
 
 
@@ -9,6 +10,13 @@ from support.command_line import Home, default_journal, make_journal, served_san
 def _sandbox_process():
     with served_sandbox() as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Fork the commands that run at a terminal."""
+    with terminal.forks() as started:
+        yield started
 
 
 @pytest.fixture

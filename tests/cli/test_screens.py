@@ -6,7 +6,7 @@ import pexpect
 import pyte
 import pytest
 
-from support.command_line import COMMAND
+from support.terminal import Terminal
 
 CAP = ("--yes", "--max-total", 1000)
 RED, GREEN, YELLOW = "red", "green", "brown"  # as pyte calls them
@@ -15,11 +15,11 @@ RED, GREEN, YELLOW = "red", "green", "brown"  # as pyte calls them
 class Screen:
     """A command at a terminal, and what stands on its screen."""
 
-    def __init__(self, home, words, columns):
+    def __init__(self, forks, home, words, columns):
         self.columns = columns
-        self.child = pexpect.spawn(
-            COMMAND[0],
-            [*COMMAND[1:], *map(str, words)],
+        self.child = Terminal(
+            forks,
+            words,
             env={**home.env, "TERM": "xterm-256color", "COLUMNS": str(columns)},
             cwd=str(home.folder),
             dimensions=(200, columns),
@@ -63,12 +63,12 @@ class Screen:
 
 
 @pytest.fixture
-def screen(live):
+def screen(live, forks):
     """Start commands at a terminal of so many columns."""
     opened = []
 
     def start(*words, columns=80):
-        opened.append(Screen(live, words, columns))
+        opened.append(Screen(forks, live, words, columns))
         return opened[-1]
 
     yield start

@@ -12,20 +12,21 @@ import pytest
 
 from support.command_line import COMMAND
 from support.programs import program
+from support.terminal import Terminal
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.fixture
-def terminal(live):
+def terminal(live, forks):
     """Start commands at a terminal, and end what is left of them."""
     opened = []
 
     def start(*words, columns=80, **more):
         env = {**live.env, "TERM": "xterm-256color", "COLUMNS": str(columns), **more}
-        child = pexpect.spawn(
-            COMMAND[0],
-            [*COMMAND[1:], *map(str, words)],
+        child = Terminal(
+            forks,
+            words,
             env=env,
             cwd=str(live.folder),
             dimensions=(24, columns),

@@ -132,19 +132,10 @@ async def test_an_engine_that_is_serializable_is_read_committed_here(postgres_ur
 # -- the table
 
 
-async def test_many_processes_may_make_the_table_at_once(url):
+def test_many_processes_may_make_the_table_at_once(url, crew):
     """The first start of several workers."""
-    code = (
-        "import asyncio, sys\n"
-        "from clicksend_reseller.journal import SQLJournal\n"
-        "async def main():\n"
-        "    async with SQLJournal(sys.argv[1]):\n"
-        "        pass\n"
-        "asyncio.run(main())\n"
-    )
-    command = [sys.executable, "-c", code, url]
-    started = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
-    assert [0] * 3 == [await each.wait() for each in started]
+    started = [crew.start("open_journal", url=url) for _ in range(3)]
+    assert [True] * 3 == [each.wait() for each in started]
 
 
 # Whoever makes the table waits at the end of it, not yet committed, until the test lets go.

@@ -234,11 +234,13 @@ def test_a_taken_port_is_named_with_the_way_out():
         (["--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),
     ],
 )
-def test_impossible_options_exit_with_2_and_name_the_possible(arguments, message):
+def test_impossible_options_exit_with_2_and_name_the_possible(arguments, message, capsys):
     """Nothing is started."""
-    run = finished("--port", "0", *arguments)
-    assert (2, "") == (run.returncode, run.stdout)
-    assert message in run.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", "0", *arguments])
+    said = capsys.readouterr()
+    assert (2, "") == (ended.value.code, said.out)
+    assert message in said.err
 
 
 WITHOUT = """

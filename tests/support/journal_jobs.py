@@ -215,9 +215,16 @@ async def intend(url, keys):
     return len(keys)
 
 
+async def open_journal(url):
+    """Make the table where there is none."""
+    async with SQLJournal(url):
+        return True
+
+
 JOBS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "transfer": transfer,
     "work": work,
     "race": race,
     "intend": intend,
+    "open_journal": open_journal,
 }

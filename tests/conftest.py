@@ -39,10 +39,11 @@ SHARED = {"browser", "postgres"}
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
-# The gate is about the core. The tests of these folders need not reach it, and would take nearly
-# twice as long if they were measured.
+# The gate is about the core. What need not reach it would take twice as long if it were measured:
+# the tests of other folders, and of the core those that only repeat what others reach.
 CORE_ONLY = os.environ.get("CLICKSEND_RESELLER_COVERAGE") == "core"
 NOT_MEASURED = {"cli", "docs", "journal", "recipes", "sandbox"}
+REPEATING = {"test_earlier_attempts", "test_fault_matrix", "test_promises", "test_wire_faults"}
 
 
 def pytest_configure(config):
@@ -64,13 +65,20 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_protocol(item):
     """Measure the tests of the core only, where that is asked for."""
     measuring = coverage.Coverage.current() if CORE_ONLY else None
-    if measuring is None or item.path.parent.name not in NOT_MEASURED:
+    if measuring is None or _is_measured(item):
         return (yield)
     measuring.stop()
     try:
         return (yield)
     finally:
         measuring.start()
+
+
+def _is_measured(item):
+    """Return True for a test that the coverage of the core may hang on."""
+    if item.path.parent.name in NOT_MEASURED or item.path.stem in REPEATING:
+        return False
+    return item.get_closest_marker("hypothesis") is None
 
 
 def _check_package():

@@ -98,6 +98,7 @@ __all__ = [
     "to_dict",
 ]
 
+# Where a public name is defined; the others are errors and models.
 _HOMES = {
     "AccountIterator": "paging",
     "AsyncResellerClient": "client",
@@ -110,30 +111,14 @@ _HOMES = {
     "__version__": "_version",
     "httpx2_client": "_http.httpx2_client",
     "to_dict": "_wire.decoding",
-    **dict.fromkeys(
-        (
-            "Account",
-            "AccountFields",
-            "AccountPage",
-            "CallEvent",
-            "Currency",
-            "Outcome",
-            "RateLimit",
-            "Secret",
-            "Subaccount",
-            "Transfer",
-            "TransferReceipt",
-        ),
-        "models",
-    ),
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
-    value = globals()[name] = getattr(home, name)
+    home = _HOMES.get(name, "errors" if name.endswith("Error") else "models")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return value
 
 

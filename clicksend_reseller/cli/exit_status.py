@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from clicksend_reseller._wire.operations import ENDPOINTS, Repeat
 from clicksend_reseller.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -51,8 +52,12 @@ _BY_WEIGHT = (
     Status.UNKNOWN,
 )
 
-# These say 404 only to an account without reseller access.
-_ONLY_FOR_RESELLERS = frozenset({"list_accounts", "get_own_account"})
+# A read that names no client: it says 404 only to an account without reseller access.
+_ONLY_FOR_RESELLERS = frozenset(
+    endpoint.name
+    for endpoint in ENDPOINTS
+    if endpoint.repeat is Repeat.FREELY and "{" not in endpoint.route
+)
 
 
 class CommandError(Exception):

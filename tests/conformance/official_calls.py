@@ -27,7 +27,7 @@ class Transfer(clicksend.UpdatePaymentInfoRequest):  # type: ignore[misc]  # see
 
 
 class Caller:
-    """The six operations by the names of our own client."""
+    """The operations by the names of our own client."""
 
     def __init__(self, client: Any) -> None:
         self._reseller = clicksend.ResellerApi(client)

@@ -72,7 +72,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), PATHS)
-def test_six_routes_are_known(method, path, operation, make_request):
+def test_each_route_is_known(method, path, operation, make_request):
     """Each is the client's method of the same name."""
     assert operation == identify(make_request(method, path)).operation
 

@@ -1,4 +1,4 @@
-"""The answers of the Reseller API: one function over six routes; nothing in it waits."""
+"""The answers of the Reseller API: one function over all routes; nothing in it waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from clicksend_reseller._wire.operations import ENDPOINTS
 from clicksend_reseller.sandbox.service.accounts import (
     in_old_style,
     read_client,
@@ -45,15 +46,16 @@ if TYPE_CHECKING:
 
 BASE_PATH = "/v3"
 
-# The trailing slash of the list is a guess; an id is digits and nothing else.
-ROUTES = (
-    ("GET", re.compile(r"/v3/reseller/accounts/?"), "list_accounts"),
-    ("POST", re.compile(r"/v3/reseller/accounts/?"), "create_account"),
-    ("GET", re.compile(r"/v3/reseller/accounts/([0-9]{1,10})"), "get_account"),
-    ("PUT", re.compile(r"/v3/reseller/accounts/([0-9]{1,10})"), "update_account"),
-    ("PUT", re.compile(r"/v3/reseller/transfer-credit"), "transfer_credit"),
-    ("GET", re.compile(r"/v3/account"), "get_own_account"),
+# Method, path, operation; an id is digits and nothing else.
+_ROUTES = tuple(
+    (
+        endpoint.method,
+        re.compile(BASE_PATH + endpoint.route.replace("{client_user_id}", "([0-9]{1,10})")),
+        endpoint.name,
+    )
+    for endpoint in ENDPOINTS
 )
+_LIST = f"{BASE_PATH}/reseller/accounts"
 
 # The currency of a new client; a country that is not here gets the reseller's.
 _CURRENCIES = {"AU": "AUD", "US": "USD", "GB": "GBP", "NZ": "NZD", "DE": "EUR", "FR": "EUR"}
@@ -74,8 +76,10 @@ class Target:
 
 def identify(request: Request) -> Target:
     """Find what a request is about, whether it is well formed or not."""
-    for method, path, operation in ROUTES:
-        found = path.fullmatch(request.path)
+    # The trailing slash of the list is a guess.
+    path = _LIST if request.path == f"{_LIST}/" else request.path
+    for method, pattern, operation in _ROUTES:
+        found = pattern.fullmatch(path)
         if found and method == request.method:
             return Target(operation=operation, client_user_id=_client(found, operation, request))
     return Target()

@@ -8,34 +8,22 @@ import attrs
 import pytest
 from rich.console import Console
 
+from clicksend_reseller import models
 from clicksend_reseller._secret import MASK, Secret, to_secret
 from clicksend_reseller.models import (
     Account,
     AccountFields,
     AccountPage,
-    CallEvent,
     Currency,
     Outcome,
-    RateLimit,
     Subaccount,
-    Transfer,
     TransferReceipt,
 )
 from support.wire_samples import FIELDS
 
 CANARY = "canary-7f3a9c"
 
-MODELS = [
-    Account,
-    AccountFields,
-    AccountPage,
-    CallEvent,
-    Currency,
-    RateLimit,
-    Subaccount,
-    Transfer,
-    TransferReceipt,
-]
+MODELS = [value for name in models.__all__ if attrs.has(value := getattr(models, name))]
 
 
 def account(**changes):

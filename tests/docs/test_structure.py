@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 def makers():
-    """Name the functions of _operations that make one."""
+    """Name the functions of `_wire.operations` that make an operation."""
     return {
         name
         for name, function in inspect.getmembers(operations, inspect.isfunction)

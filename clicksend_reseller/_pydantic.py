@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from clicksend_reseller._secret import MASK, Secret, to_secret
 from clicksend_reseller._wire.decoding import to_dict
-from clicksend_reseller._wire.keys import LONGEST_KEY
+from clicksend_reseller._wire.keys import MAX_KEY_LENGTH
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller._wire.operations import fault_of_text
 from clicksend_reseller.models import AccountFields, Transfer
@@ -117,7 +117,7 @@ _Password = Annotated[
 ]
 _Key = Annotated[
     str,
-    StringConstraints(strict=True, min_length=1, max_length=LONGEST_KEY),
+    StringConstraints(strict=True, min_length=1, max_length=MAX_KEY_LENGTH),
     AfterValidator(_printable),
 ]
 _Number = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]

@@ -18,8 +18,8 @@ from clicksend_reseller._calls.journaling import TransferJournal
 from clicksend_reseller._calls.retry import RetryPolicy
 from clicksend_reseller._secret import Secret, to_secret
 from clicksend_reseller._wire.limits import (
-    LONGEST_JOURNALED_TIMEOUT,
     LOOPBACK_HOSTS,
+    MAX_JOURNALED_TIMEOUT,
     RESOLVABLE_AFTER,
     whole_number,
 )
@@ -162,9 +162,9 @@ def check_journaled(timeout: float) -> None:
     Raises:
         ConfigurationError: a person could judge a row whose attempt is still alive.
     """
-    if timeout > LONGEST_JOURNALED_TIMEOUT:
+    if timeout > MAX_JOURNALED_TIMEOUT:
         raise ConfigurationError(
-            f"with a journal timeout must be at most {LONGEST_JOURNALED_TIMEOUT:g} s, "
+            f"with a journal timeout must be at most {MAX_JOURNALED_TIMEOUT:g} s, "
             f"not {timeout:g}: its rows may be judged by a person after {RESOLVABLE_AFTER:g} s"
         )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Protocol, runtime_checkable
 
-LONGEST_KEY = 255
-RULE = f"must be 1 to {LONGEST_KEY} printable characters"
+MAX_KEY_LENGTH = 255
+RULE = f"must be 1 to {MAX_KEY_LENGTH} printable characters"
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ def spellings(key: str) -> tuple[str, ...]:
 
 def is_key(text: str) -> bool:
     """Return True if a text can be a key."""
-    return text.isprintable() and 1 <= len(normalized(text)) <= LONGEST_KEY
+    return text.isprintable() and 1 <= len(normalized(text)) <= MAX_KEY_LENGTH
 
 
 def fault_of_key(key: object) -> str:

@@ -13,9 +13,9 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # Seconds. A settlement that cannot be written in its time leaves the row `sent`; a person may judge
 # it when no attempt can still be alive.
-LONGEST_JOURNALED_TIMEOUT = 120.0
+MAX_JOURNALED_TIMEOUT = 120.0
 SETTLE_SECONDS = 30.0
-RESOLVABLE_AFTER = LONGEST_JOURNALED_TIMEOUT + SETTLE_SECONDS
+RESOLVABLE_AFTER = MAX_JOURNALED_TIMEOUT + SETTLE_SECONDS
 
 
 def whole_number(name: str, value: object) -> int:

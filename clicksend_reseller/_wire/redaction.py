@@ -13,26 +13,25 @@ from clicksend_reseller._wire import strict_json
 EXCERPT_LENGTH = 200
 
 # Masking a short value would mangle prose: with "k" masked, "taken" becomes "ta***en".
-_SHORTEST_MASKED_VALUE = 8
+_MIN_MASKED_LENGTH = 8
 
 # How deep an unknown field is kept; deeper is nobody's data, and would exhaust the stack.
-_DEEPEST = 64
+_MAX_DEPTH = 64
 
-# Names that have been looked at before. No more and no longer ones are remembered: they are a
-# server's mischief, and would stay in memory.
+# Names that were found harmless. The bounds keep a server from filling the memory.
 _harmless_names: set[str] = set()
-_MOST_KNOWN_NAMES, _LONGEST_KNOWN_NAME = 512, 64
+_MAX_KNOWN_NAMES, _MAX_NAME_LENGTH = 512, 64
 
 _CONTAINERS = frozenset({dict, list})
 
-_TELLING = r"(?:api[_-]?key|passw|pwd|token|secret|credential|authorization|private[_-]?key)"
-_TELLING_NAME = re.compile(_TELLING, re.IGNORECASE)
+_SENSITIVE = r"(?:api[_-]?key|passw|pwd|token|secret|credential|authorization|private[_-]?key)"
+_SENSITIVE_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
 _QUOTE = r"(?:\\++[\"']|&quot;|&\#0?39;)"  # as a string in a string or a page of HTML holds it
 # Possessive, and only from the start of a word: a text of "tokentoken…" is else cubic work.
-_TELLING_PAIR = re.compile(
+_SENSITIVE_PAIR = re.compile(
     rf"""
     (
-      (?<![\w-]) (?=[\w-]*?{_TELLING}) [\w-]++  # a name
+      (?<![\w-]) (?=[\w-]*?{_SENSITIVE}) [\w-]++  # a name
       (?:["']|{_QUOTE})?+ \s*+ (?:=?>|[:=]) \s*+  # and its sign
     )
     (?:  # a value, perhaps cut off
@@ -51,15 +50,15 @@ def is_sensitive_name(name: str) -> bool:
     """Return True if values under this name are secrets."""
     if name in _harmless_names:
         return False
-    if _TELLING_NAME.search(name) is not None:
+    if _SENSITIVE_NAME.search(name) is not None:
         return True
-    if len(name) <= _LONGEST_KNOWN_NAME and len(_harmless_names) < _MOST_KNOWN_NAMES:
+    if len(name) <= _MAX_NAME_LENGTH and len(_harmless_names) < _MAX_KNOWN_NAMES:
         _harmless_names.add(name)
     return False
 
 
 def wrap_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Wrap what stands under a telling name, at any depth; what nests too deeply becomes None."""
+    """Wrap the values of sensitive names, at any depth; what nests too deeply becomes None."""
     if _harmless_names.issuperset(fields) and _CONTAINERS.isdisjoint(map(type, fields.values())):
         return {**fields}
     return {
@@ -69,7 +68,7 @@ def wrap_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wrapped(value: Any, *, hidden: bool, depth: int) -> Any:
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return None
     if strict_json.is_object(value):
         return {
@@ -93,7 +92,7 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 def excerpt(text: str, secrets: Iterable[str]) -> str:
     """Give the start of an answer, fit to be printed."""
-    masked = _TELLING_PAIR.sub(rf"\g<1>{MASK}", hide(text, secrets))
+    masked = _SENSITIVE_PAIR.sub(rf"\g<1>{MASK}", hide(text, secrets))
     return printable(masked[:EXCERPT_LENGTH])
 
 
@@ -107,7 +106,7 @@ def printable(text: str) -> str:
 
 def _forms(secret: str) -> set[str]:
     """Give a secret as it is and as JSON writes it; PHP escapes the slash too."""
-    if len(secret) < _SHORTEST_MASKED_VALUE:
+    if len(secret) < _MIN_MASKED_LENGTH:
         return set()
     forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return forms | {form.replace("/", r"\/") for form in forms}

@@ -70,7 +70,7 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 # These name a decision, on whatever status they come.
 _DECISIONS = frozenset({"ALREADY_EXISTS", "INSUFFICIENT_CREDIT"})
 
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE_LENGTH = 500
 
 
 @attrs.frozen(kw_only=True)
@@ -156,7 +156,7 @@ class Refusal:
         fact, code, message, errors = self._with_excerpt(""), None, "", {}
         if envelope is not None:
             code = self._hidden(envelope.code)[:100]
-            message = self._hidden(envelope.message)[:_LONGEST_MESSAGE]
+            message = self._hidden(envelope.message)[:_MAX_MESSAGE_LENGTH]
             errors = {
                 self._hidden(field): tuple(map(self._hidden, messages))
                 for field, messages in _field_errors(envelope.rest)

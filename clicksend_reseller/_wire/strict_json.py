@@ -16,9 +16,9 @@ _OPENING, _COLON, _COMMA, _CLOSING = (
 )
 
 # 2 MiB of tiny objects or fractions take 50 MB; the largest real page has a tenth of this.
-_MOST_VALUES = 100_000
-_SHORTEST_WITH_MORE = 300_000  # bytes: a page of 100 accounts is shorter and is not counted
-_LONGEST_FRACTION = 100
+_MAX_VALUES = 100_000
+_COUNTED_FROM = 300_000  # bytes: a page of 100 accounts is shorter and is not counted
+_MAX_FRACTION_LENGTH = 100
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -53,8 +53,8 @@ def parse_object(content: bytes) -> dict[str, Any]:
         ValueError: this is no such object.
         RecursionError: it nests too deeply.
     """
-    if len(content) > _SHORTEST_WITH_MORE and sum(map(content.count, b",[{")) > _MOST_VALUES:
-        raise ValueError(f"it holds more than {_MOST_VALUES} values")
+    if len(content) > _COUNTED_FROM and sum(map(content.count, b",[{")) > _MAX_VALUES:
+        raise ValueError(f"it holds more than {_MAX_VALUES} values")
     text = content.removeprefix(codecs.BOM_UTF8).decode()
     fields: dict[str, Any] = {}
     sign, at = _OPENING.match(text), 0
@@ -80,8 +80,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _fraction(number: str) -> Decimal:
     # A million digits take 16 MB to look at, and an exponent can be too large for Decimal itself.
-    if len(number) > _LONGEST_FRACTION:
-        raise ValueError(f"a number has more than {_LONGEST_FRACTION} characters")
+    if len(number) > _MAX_FRACTION_LENGTH:
+        raise ValueError(f"a number has more than {_MAX_FRACTION_LENGTH} characters")
     try:
         return exact(number)
     except InvalidOperation:

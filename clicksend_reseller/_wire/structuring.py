@@ -31,13 +31,13 @@ Readers = Mapping[type, Callable[..., Any]]
 _MONEY = re.compile(r"-?+[0-9]{1,12}+(?:\.[0-9]{1,8}+)?+", re.ASCII)
 _is_money = _MONEY.fullmatch
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_LARGEST = 2**63 - 1
-_MOST_DIGITS, _MOST_DECIMALS = 12, 8
+_MAX_INT64 = 2**63 - 1
+_MAX_DIGITS, _MAX_DECIMALS = 12, 8
 _FLAGS = {"0": False, "1": True}
 
 # What is kept from one answer to the next is small, whatever a server sends.
-_MOST_SHARED, _MOST_KEYS, _MOST_TEXTS, _LONGEST_SHARED = 16, 100, 1_000, 100
-_MOST_AMOUNTS, _LONGEST_AMOUNT = 256, 6
+_MAX_SHARED, _MAX_KEYS, _MAX_TEXTS, _MAX_SHARED_LENGTH = 16, 100, 1_000, 100
+_MAX_AMOUNTS, _MAX_AMOUNT_LENGTH = 256, 6
 
 
 class UnreadableError(ValueError):
@@ -48,7 +48,7 @@ def read_int(value: Any) -> int | None:
     """Read an id or a number; the wire may quote it."""
     if type(value) is str and _WHOLE.fullmatch(value):
         value = int(value)
-    return value if type(value) is int and -_LARGEST <= value <= _LARGEST else None
+    return value if type(value) is int and -_MAX_INT64 <= value <= _MAX_INT64 else None
 
 
 def read_text(value: Any) -> str | None:
@@ -72,11 +72,11 @@ def read_money(value: Any) -> Decimal | None:
     if type(value) is str:
         return _read_amount(value)
     if type(value) is int:
-        return Decimal(value) if abs(value) < 10**_MOST_DIGITS else None
+        return Decimal(value) if abs(value) < 10**_MAX_DIGITS else None
     if type(value) is not Decimal or not value.is_finite():
         return None
     decimals = -cast("int", value.as_tuple().exponent)
-    return value if value.adjusted() < _MOST_DIGITS and 0 <= decimals <= _MOST_DECIMALS else None
+    return value if value.adjusted() < _MAX_DIGITS and 0 <= decimals <= _MAX_DECIMALS else None
 
 
 _amounts: dict[str, Decimal] = {}
@@ -89,7 +89,7 @@ def _read_amount(text: str) -> Decimal | None:
     if known is not None:
         return known
     amount = Decimal(text) if _is_money(text) else None
-    if amount is not None and len(text) <= _LONGEST_AMOUNT and len(_amounts) < _MOST_AMOUNTS:
+    if amount is not None and len(text) <= _MAX_AMOUNT_LENGTH and len(_amounts) < _MAX_AMOUNTS:
         _amounts[text] = amount
     return amount
 
@@ -111,7 +111,7 @@ READERS: Readers = {
 # What the usual value becomes; all others go through the reader. A small int is one object in
 # CPython, which is quicker to ask for than its value; elsewhere the reader answers the same.
 _USUAL: Mapping[type, str] = {
-    int: "v if type(v) is int and -LARGEST <= v <= LARGEST",
+    int: "v if type(v) is int and -MAX_INT64 <= v <= MAX_INT64",
     str: "v if type(v) is str",
     bool: "False if v is ZERO else True if v is ONE",
     Decimal: (
@@ -166,7 +166,7 @@ def _sharing(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
             if known == raw:
                 return model
         model = read(raw, cls)
-        if len(met) < _MOST_SHARED and len(raw) <= _MOST_KEYS and _are_short_texts(raw):
+        if len(met) < _MAX_SHARED and len(raw) <= _MAX_KEYS and _are_short_texts(raw):
             fixed = _FixedExtra(cast("Any", model).extra)
             model = cast("T", attrs.evolve(cast("Any", model), extra=fixed))
             met.append((raw.copy(), model))
@@ -197,13 +197,13 @@ _common_texts: dict[str, str] = {}
 
 
 def _share_text(text: str) -> str:
-    if len(_common_texts) < _MOST_TEXTS and _is_short_text(text):
+    if len(_common_texts) < _MAX_TEXTS and _is_short_text(text):
         _common_texts[text] = text
     return text
 
 
 def _is_short_text(value: Any) -> bool:
-    return type(value) is str and len(value) <= _LONGEST_SHARED
+    return type(value) is str and len(value) <= _MAX_SHARED_LENGTH
 
 
 def compile_hook(cls: type[T], shape: Shape, readers: Readers) -> Callable[[Any, type[T]], T]:
@@ -271,7 +271,7 @@ def _twin(cls: type) -> type:
 
 
 _SCOPE: Mapping[str, Any] = {
-    "LARGEST": _LARGEST,
+    "MAX_INT64": _MAX_INT64,
     "ZERO": 0,
     "ONE": 1,
     "Secret": Secret,

@@ -328,7 +328,7 @@ def test_junk_in_one_field_loses_only_that_field(name, junk):
 
 def test_a_long_text_is_read_and_not_remembered():
     """What is shared is kept for ever, so a server cannot fill the memory with it."""
-    long = "x" * (structuring._LONGEST_SHARED + 1)
+    long = "x" * (structuring._MAX_SHARED_LENGTH + 1)
     assert long == read(BARE | {"country": long}).country
     assert long not in structuring._common_texts
 

@@ -27,7 +27,7 @@ from clicksend_reseller.cli.session.interrupts import Interrupts
 from clicksend_reseller.cli.session.session import Session
 
 _FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
-_MOST_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
+_MAX_UNKNOWN = 3  # in a row: then the service is down, and each further row adds a doubt
 
 
 def create_from(everywhere: GlobalOptions, path: Path, results_path: Path | None) -> Status:
@@ -124,7 +124,7 @@ class _Creating(ListRun):
     def _ended(self, row: NewAccount) -> None:
         self._ends[row.status] += 1
         self._unknown_in_a_row = self._unknown_in_a_row + 1 if row.status == "unknown" else 0
-        self._is_over = self._is_over or self._unknown_in_a_row == _MOST_UNKNOWN
+        self._is_over = self._is_over or self._unknown_in_a_row == _MAX_UNKNOWN
         self._is_written(row)
         self._output.row(row.record)
 

@@ -12,7 +12,7 @@ from clicksend_reseller.cli.output.console import printable
 
 _SHOWN = 20
 _RANGES = 40
-_LONGEST_FIELD = 10_000
+_MAX_FIELD_LENGTH = 10_000
 
 
 class Faults:
@@ -121,7 +121,7 @@ def _rows(
 def _lines(stream: Iterable[str], faults: Faults) -> Iterator[tuple[int, list[str]]]:
     """Give the fields of each row that is not blank, with the row's first line."""
     reader = csv.reader(stream, strict=True)
-    csv.field_size_limit(_LONGEST_FIELD)
+    csv.field_size_limit(_MAX_FIELD_LENGTH)
     line = 1
     try:
         for fields in reader:

@@ -8,7 +8,7 @@ from clicksend_reseller._wire.keys import RULE, is_key, normalized
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller.cli.exit_status import CommandError, Status
 
-_LONGEST_BATCH = 200
+_MAX_BATCH_LENGTH = 200
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 
@@ -51,9 +51,9 @@ def checked_batch(name: str) -> str:
         CommandError: it makes no keys.
     """
     batch = normalized(name.strip())
-    if not batch or len(batch) > _LONGEST_BATCH or not batch.isprintable():
+    if not batch or len(batch) > _MAX_BATCH_LENGTH or not batch.isprintable():
         raise CommandError(
             Status.USAGE,
-            f"--batch must be 1 to {_LONGEST_BATCH} printable characters, not {name!r:.80}",
+            f"--batch must be 1 to {_MAX_BATCH_LENGTH} printable characters, not {name!r:.80}",
         )
     return batch

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.state import Entry, LoggedRequest, SandboxState
 
 PAID, UNKNOWN, REFUSED = "paid", "unknown", "refused"
-_LONGEST = 40
+_MAX_LENGTH = 40
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +148,7 @@ def _amount(value: object) -> Decimal | str:
 
 def _short(value: object) -> str:
     text = "" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 def request_row(state: SandboxState, request: LoggedRequest) -> RequestRow:

@@ -11,7 +11,7 @@ _NAMES = "password|api_key|apikey|token|secret"
 _NAMED = re.compile(_NAMES, re.IGNORECASE)
 _IN_QUERY = re.compile(rf"(?P<name>[^&=]*(?:{_NAMES})[^&=]*)=[^&]*", re.IGNORECASE)
 _SCHEMES = ("basic", "bearer", "digest")
-_DEEPEST = 20
+_MAX_DEPTH = 20
 
 
 def masked_authorization(header: str) -> str:
@@ -31,7 +31,7 @@ def masked(content: object, *, depth: int = 0) -> object:
     """Mask the values of a JSON document that a name gives away, at any depth."""
     if not isinstance(content, dict | list):
         return content
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         return MASK
     if isinstance(content, list):
         items = cast("list[object]", content)

@@ -12,7 +12,8 @@ import attrs
 class Model:
     """The part of a model that is no data.
 
-    It has no slots, so that the layout of a model is that of its fields.
+    It has no slots, and a model that is read from one JSON object has no weakref slot: the
+    compiled hooks fill a class of the same layout (`_wire/structuring.py`).
     """
 
     __slots__ = ()

@@ -49,7 +49,6 @@ class Outcome(StrEnum):
     APPLIED = "applied"
 
 
-# The hooks' twin needs the bare layout.
 @attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
 class Currency(Model):
     """A currency as ClickSend shows it.
@@ -74,7 +73,6 @@ class Currency(Model):
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
 
 
-# The hooks' twin needs the bare layout.
 @attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
 class Subaccount(Model):
     """The first subaccount of a client, with the client's full credentials in every answer (D).
@@ -114,7 +112,6 @@ class Subaccount(Model):
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
 
 
-# The hooks' twin needs the bare layout.
 @attrs.frozen(kw_only=True, repr=False, weakref_slot=False)
 class Account(Model):
     """A client account, or the reseller's own.

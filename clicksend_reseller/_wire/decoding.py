@@ -37,11 +37,11 @@ T = TypeVar("T")
 # Where our name differs from the wire's. `balance` is the amount to move, not a balance (D).
 _BODY_NAMES = {"amount": "balance"}
 _SHAPES: Mapping[type, structuring.Shape] = {
-    Currency: structuring.Shape(is_shared=True),
-    Subaccount: structuring.Shape(common_texts=("sign_up_type",)),
+    Currency: structuring.Shape(is_interned=True),
+    Subaccount: structuring.Shape(interned_texts=("sign_up_type",)),
     Account: structuring.Shape(
         names={"currency": "_currency", "subaccount": "_subaccount"},
-        common_texts=("country", "default_country_sms", "timezone"),
+        interned_texts=("country", "default_country_sms", "timezone"),
     ),
 }
 

@@ -2,9 +2,8 @@
 
 Plain cattrs calls one hook for each field, and a frozen attrs `__init__` costs 3.3 µs for an
 account. A compiled hook is one function with a line or two for each field, written from the
-class's own annotations; it fills a private twin of the class that is not frozen, and hands the
-result over as the class itself. Values that many accounts have in common become one object for
-all of them.
+class's own annotations; it fills a mutable class of the same layout and then
+sets the class of the result. Values that many accounts have in common are interned.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _MAX_DIGITS, _MAX_DECIMALS = 12, 8
 _FLAGS = {"0": False, "1": True}
 
 # What is kept from one answer to the next is small, whatever a server sends.
-_MAX_SHARED, _MAX_KEYS, _MAX_TEXTS, _MAX_SHARED_LENGTH = 16, 100, 1_000, 100
+_MAX_INTERNED, _MAX_KEYS, _MAX_TEXTS, _MAX_INTERNED_LENGTH = 16, 100, 1_000, 100
 _MAX_AMOUNTS, _MAX_AMOUNT_LENGTH = 256, 6
 
 
@@ -108,9 +107,9 @@ READERS: Readers = {
     Secret: read_secret,
 }
 
-# What the usual value becomes; all others go through the reader. A small int is one object in
-# CPython, which is quicker to ask for than its value; elsewhere the reader answers the same.
-_USUAL: Mapping[type, str] = {
+# What a value of the usual type becomes; all others go through the reader. A small int is one
+# object in CPython, and identity is quicker than equality; elsewhere the reader gives the same.
+_FAST_PATHS: Mapping[type, str] = {
     int: "v if type(v) is int and -MAX_INT64 <= v <= MAX_INT64",
     str: "v if type(v) is str",
     bool: "False if v is ZERO else True if v is ONE",
@@ -119,22 +118,22 @@ _USUAL: Mapping[type, str] = {
     ),
     Secret: "Secret(v) if type(v) is str",
 }
-_USUAL_COMMON_TEXT = "(common_texts.get(v) or share_text(v)) if type(v) is str"
+_INTERNED_TEXT = "(interned_texts.get(v) or intern_text(v)) if type(v) is str"
 
 
 @attrs.frozen(kw_only=True)
 class Shape:
-    """What is to be known of a class beside its annotations.
+    """What a class's annotations do not say of its wire format.
 
     Attributes:
         names: the wire's names of the fields that differ.
-        common_texts: fields that hold one of a few texts, such as a country.
-        is_shared: equal objects are read into one model.
+        interned_texts: fields that hold one of a few texts, such as a country.
+        is_interned: equal objects are read into one model.
     """
 
     names: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    common_texts: Collection[str] = ()
-    is_shared: bool = False
+    interned_texts: Collection[str] = ()
+    is_interned: bool = False
 
 
 def make_converter(shapes: Mapping[type, Shape]) -> cattrs.Converter:
@@ -149,34 +148,34 @@ def make_converter(shapes: Mapping[type, Shape]) -> cattrs.Converter:
     readers = dict(READERS)
     for cls, shape in shapes.items():
         hook: Callable[[Any, Any], Any] = compile_hook(cls, shape, dict(readers))
-        readers[cls] = _sharing(hook) if shape.is_shared else hook
+        readers[cls] = _interning(hook) if shape.is_interned else hook
         converter.register_structure_hook(cls, readers[cls])
     return converter
 
 
-def _sharing(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
+def _interning(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
     """Read equal objects into one model: 100,000 accounts have a handful of currencies.
 
     Only objects of short texts are remembered: beside an int, True would be equal to 1.
     """
-    met: list[tuple[dict[str, str], T]] = []
+    interned: list[tuple[dict[str, str], T]] = []
 
     def hook(raw: Any, cls: Any) -> T:
-        for known, model in met:
+        for known, model in interned:
             if known == raw:
                 return model
         model = read(raw, cls)
-        if len(met) < _MAX_SHARED and len(raw) <= _MAX_KEYS and _are_short_texts(raw):
-            fixed = _FixedExtra(cast("Any", model).extra)
+        if len(interned) < _MAX_INTERNED and len(raw) <= _MAX_KEYS and _are_short_texts(raw):
+            fixed = _ReadOnlyExtra(cast("Any", model).extra)
             model = cast("T", attrs.evolve(cast("Any", model), extra=fixed))
-            met.append((raw.copy(), model))
+            interned.append((raw.copy(), model))
         return model
 
     return hook
 
 
-class _FixedExtra(Extra):
-    """The `extra` of a model that many share: a change for one would be one for all."""
+class _ReadOnlyExtra(Extra):
+    """The `extra` of an interned model: a change for one account would be one for all."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("many accounts share this model: change a copy, dict(extra)")
@@ -193,17 +192,17 @@ def _are_short_texts(raw: Any) -> bool:
     return all(map(_is_short_text, (*raw, *raw.values())))
 
 
-_common_texts: dict[str, str] = {}
+_interned_texts: dict[str, str] = {}
 
 
-def _share_text(text: str) -> str:
-    if len(_common_texts) < _MAX_TEXTS and _is_short_text(text):
-        _common_texts[text] = text
+def _intern_text(text: str) -> str:
+    if len(_interned_texts) < _MAX_TEXTS and _is_short_text(text):
+        _interned_texts[text] = text
     return text
 
 
 def _is_short_text(value: Any) -> bool:
-    return type(value) is str and len(value) <= _MAX_SHARED_LENGTH
+    return type(value) is str and len(value) <= _MAX_INTERNED_LENGTH
 
 
 def compile_hook(cls: type[T], shape: Shape, readers: Readers) -> Callable[[Any, type[T]], T]:
@@ -214,8 +213,8 @@ def compile_hook(cls: type[T], shape: Shape, readers: Readers) -> Callable[[Any,
     """
     fields = [field for field in attrs.fields(cast("Any", cls)) if field.name != "extra"]
     hints = get_type_hints(cls)
-    scope = {**_SCOPE, "CLS": cls, "TWIN": _twin(cls)}
-    lines = ["def read(raw, _):", " obj = TWIN()", " extra = raw.copy()", " pop = extra.pop"]
+    scope = {**_SCOPE, "CLS": cls, "MUTABLE": _mutable_twin(cls)}
+    lines = ["def read(raw, _):", " obj = MUTABLE()", " extra = raw.copy()", " pop = extra.pop"]
     for field in fields:
         kind = _plain_type(hints[field.name])
         scope[f"read_{field.name}"] = readers[kind]
@@ -237,23 +236,21 @@ def _field_lines(field: attrs.Attribute[Any], kind: type, shape: Shape) -> list[
 
 
 def _expression(name: str, kind: type, shape: Shape, wire_name: str) -> str:
-    usual, oddly = _USUAL.get(kind), f"read_oddly(read_{name}, v, {wire_name!r}, extra)"
-    if usual is None:
-        usual, oddly = (
-            f"read_{name}(v, None) if type(v) is dict and v",
-            f"keep(v, {wire_name!r}, extra)",
-        )
-    elif name in shape.common_texts:
-        usual = _USUAL_COMMON_TEXT
-    return f"{usual} else None if v is None else {oddly}"
+    if kind in _FAST_PATHS:
+        fast_path = _INTERNED_TEXT if name in shape.interned_texts else _FAST_PATHS[kind]
+        fallback = f"read_fallback(read_{name}, v, {wire_name!r}, extra)"
+    else:  # a model
+        fast_path = f"read_{name}(v, None) if type(v) is dict and v"
+        fallback = f"keep_raw(v, {wire_name!r}, extra)"
+    return f"{fast_path} else None if v is None else {fallback}"
 
 
-def _read_oddly(read: Callable[[Any], Any], value: Any, wire_name: str, extra: Extra) -> Any:
+def _read_fallback(read: Callable[[Any], Any], value: Any, wire_name: str, extra: Extra) -> Any:
     result = read(value)
-    return _keep(value, wire_name, extra) if result is None else result
+    return _keep_raw(value, wire_name, extra) if result is None else result
 
 
-def _keep(value: Any, wire_name: str, extra: Extra) -> None:
+def _keep_raw(value: Any, wire_name: str, extra: Extra) -> None:
     # An empty object or list stands where the server means nothing (D, G).
     if value not in ({}, []):
         extra[wire_name] = value
@@ -265,7 +262,7 @@ def _plain_type(hint: Any) -> type:
     )
 
 
-def _twin(cls: type) -> type:
+def _mutable_twin(cls: type) -> type:
     """Make a class of the same layout that is not frozen."""
     return type(cls.__name__, cls.__bases__, {"__slots__": cls.__dict__["__slots__"]})
 
@@ -276,11 +273,11 @@ _SCOPE: Mapping[str, Any] = {
     "ONE": 1,
     "Secret": Secret,
     "UnreadableError": UnreadableError,
-    "common_texts": _common_texts,
-    "keep": _keep,
+    "interned_texts": _interned_texts,
+    "keep_raw": _keep_raw,
     "known_amount": _amounts.get,
     "read_amount": _read_amount,
-    "read_oddly": _read_oddly,
-    "share_text": _share_text,
+    "read_fallback": _read_fallback,
+    "intern_text": _intern_text,
     "wrap_secrets": redaction.wrap_secrets,
 }

@@ -17,7 +17,7 @@ AUD = {"currency_name_short": "AUD", "min_recharge_amount": "20.00"}
 
 @pytest.fixture
 def converter():
-    """Make a converter that has met nothing yet."""
+    """Make a converter that has interned nothing yet."""
     return structuring.make_converter(decoding._SHAPES)
 
 
@@ -120,7 +120,7 @@ def test_what_is_kept_from_one_answer_to_the_next_is_bounded(converter):
             extra={f"unknown {number}": number},
         )
         assert expected == converter.structure(raw, Account)
-    assert len(structuring._common_texts) <= 1_000
+    assert len(structuring._interned_texts) <= 1_000
     assert len(structuring._amounts) <= 256
     assert max(map(len, structuring._amounts)) <= 6
     assert len(redaction._harmless_names) <= 512
@@ -142,7 +142,7 @@ def test_long_texts_and_wide_objects_are_read_and_forgotten(converter):
     read_one = partial(converter.structure, cl=Account)
     assert expected == read_one(raw) == read_one(raw)
     assert read_one(raw).currency is not read_one(raw).currency
-    assert long not in structuring._common_texts
+    assert long not in structuring._interned_texts
 
 
 def test_nothing_of_a_large_answer_stays_with_its_account(converter):

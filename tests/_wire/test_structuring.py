@@ -250,7 +250,7 @@ def test_reading_changes_nothing_in_what_is_read():
 
 
 def test_what_is_read_is_the_class_itself():
-    """The twin that is filled leaves no trace: same class, frozen, hashable, equal."""
+    """The mutable class leaves no trace: same class, frozen, hashable, equal."""
     account = read(ACCOUNT)
     assert Account is type(account)
     assert Currency is type(account.currency)
@@ -328,9 +328,9 @@ def test_junk_in_one_field_loses_only_that_field(name, junk):
 
 def test_a_long_text_is_read_and_not_remembered():
     """What is shared is kept for ever, so a server cannot fill the memory with it."""
-    long = "x" * (structuring._MAX_SHARED_LENGTH + 1)
+    long = "x" * (structuring._MAX_INTERNED_LENGTH + 1)
     assert long == read(BARE | {"country": long}).country
-    assert long not in structuring._common_texts
+    assert long not in structuring._interned_texts
 
 
 @pytest.mark.parametrize(

@@ -32,15 +32,15 @@ class Backend(httpcore.AsyncNetworkBackend):
     """Opens one connection's socket.
 
     Args:
-        holds_back: what is read is HTTP from the first byte on (see `Stream.read`).
+        withholds_last_byte: what is read is HTTP from the first byte on (see `Stream.read`).
 
     Attributes:
         stream: the socket, as soon as it is connected.
     """
 
-    def __init__(self, *, holds_back: bool = True) -> None:
+    def __init__(self, *, withholds_last_byte: bool = True) -> None:
         self.stream: Stream | None = None
-        self._holds_back = holds_back
+        self._withholds_last_byte = withholds_last_byte
 
     async def connect_tcp(
         self,
@@ -56,14 +56,14 @@ class Backend(httpcore.AsyncNetworkBackend):
             httpcore.ConnectTimeout: not in time.
             httpcore.ConnectError: not at all.
         """
-        async with _connecting(timeout):
+        async with _connect_timeout(timeout):
             sock = await happy_eyeballs.connect(host, port, local_address=local_address)
             for option in socket_options or ():
                 sock.setsockopt(*option)
             # From now until an answer has been read the kernel forgets what was not sent, also
             # when the process dies: it would deliver a write after everybody has given it up.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
-            stream = Stream(sock, holds_back=self._holds_back)
+            stream = Stream(sock, withholds_last_byte=self._withholds_last_byte)
             await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
         self.stream = stream
         return stream
@@ -78,17 +78,17 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     _transport: asyncio.Transport
 
-    def __init__(self, sock: socket.socket, *, holds_back: bool) -> None:
+    def __init__(self, sock: socket.socket, *, withholds_last_byte: bool) -> None:
         self._sock = sock
-        self._held = int(holds_back)
+        self._withheld = int(withholds_last_byte)
         self._unread = b""
-        self._ended = False  # nothing more will come
-        self._lost = False  # nothing more can be sent
-        self._why: BaseException | None = None
+        self._eof = False  # nothing more will come
+        self._closed = False  # nothing more can be sent
+        self._error: BaseException | None = None
         self._congested = False
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._spoiled: Callable[[], None] | None = None  # set while the connection is idle
+        self._on_idle_closed: Callable[[], None] | None = None  # set while the connection is idle
 
     # What httpcore calls
 
@@ -102,15 +102,15 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             httpcore.ReadTimeout: nothing came in time.
             httpcore.ReadError: the connection was reset.
         """
-        while not self._unread and not self._ended:
+        while not self._unread and not self._eof:
             self._transport.resume_reading()
-            await self._change(timeout, httpcore.ReadTimeout)
+            await self._wait_for_change(timeout, httpcore.ReadTimeout)
         if self._unread:
-            size = min(max_bytes, max(1, len(self._unread) - self._held))
+            size = min(max_bytes, max(1, len(self._unread) - self._withheld))
             given, self._unread = self._unread[:size], self._unread[size:]
             return given
-        if self._why is not None:
-            raise httpcore.ReadError(_said(self._why)) from self._why
+        if self._error is not None:
+            raise httpcore.ReadError(_reason(self._error)) from self._error
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -122,13 +122,13 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """
         if not buffer:
             return
-        self._spoiled = None
-        if not self._lost:
+        self._on_idle_closed = None
+        if not self._closed:
             self._transport.write(buffer)
-        while self._congested and not self._lost:
-            await self._change(timeout, httpcore.WriteTimeout)
-        if self._lost:
-            raise httpcore.WriteError(_said(self._why)) from self._why
+        while self._congested and not self._closed:
+            await self._wait_for_change(timeout, httpcore.WriteTimeout)
+        if self._closed:
+            raise httpcore.WriteError(_reason(self._error)) from self._error
 
     async def aclose(self) -> None:
         """Close."""
@@ -147,18 +147,18 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             httpcore.ConnectError: the handshake failed.
         """
         try:
-            async with _connecting(timeout):
-                self._transport = await self._shake_hands(ssl_context, server_hostname, timeout)
+            async with _connect_timeout(timeout):
+                self._transport = await self._handshake(ssl_context, server_hostname, timeout)
         except BaseException:
             self.abort()
             raise
-        self._held = 1
+        self._withheld = 1
         return self
 
     def get_extra_info(self, info: str) -> Any:
         """Give what httpcore and tools that trace it ask for."""
         if info == "is_readable":
-            return bool(self._unread or self._ended)
+            return bool(self._unread or self._eof)
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return self._transport.get_extra_info(names.get(info, info))
 
@@ -169,25 +169,25 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         with contextlib.suppress(OSError):  # it may be closed already
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_THE_REST)
 
-    def rest(self, seconds: float, spoiled: Callable[[], None]) -> bool:
+    def make_idle(self, seconds: float, on_closed: Callable[[], None]) -> bool:
         """Watch the socket while nobody uses it.
 
         Args:
             seconds: it may lie idle.
-            spoiled: called when it cannot serve any more; it is closed by then.
+            on_closed: called when it cannot serve any more; it is closed by then.
 
         Returns:
             Whether it can serve another exchange.
         """
-        if self._unread or self._ended or not self._held:
+        if self._unread or self._eof or not self._withheld:
             return False
         self._transport.resume_reading()
-        self._spoiled = spoiled
-        self._expiry = asyncio.get_running_loop().call_later(seconds, self._spoil, spoiled)
+        self._on_idle_closed = on_closed
+        self._expiry = asyncio.get_running_loop().call_later(seconds, self._close_idle, on_closed)
         return True
 
-    def wake(self) -> bool:
-        """End the time limit of `rest`; the socket is watched until something is written.
+    def reuse(self) -> bool:
+        """End the time limit of `make_idle`; the socket is watched until something is written.
 
         Returns:
             False if the limit has passed while the loop was busy; the socket is closed then.
@@ -197,14 +197,14 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         in_time = expiry.when() > asyncio.get_running_loop().time()
         if not in_time:
             self.abort()
-        return in_time and not self._ended
+        return in_time and not self._eof
 
     def abort(self) -> None:
         """Close at once; what was not sent is not sent."""
         if self._expiry is not None:
             self._expiry.cancel()
-        self._spoiled = None
-        self._ended = self._lost = True
+        self._on_idle_closed = None
+        self._eof = self._closed = True
         self._transport.abort()
 
     # What asyncio calls
@@ -216,13 +216,13 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def data_received(self, data: bytes) -> None:
         """Keep it; on an idle connection it belongs to nobody."""
-        if self._spoiled is not None:
-            self._spoil(self._spoiled)
+        if self._on_idle_closed is not None:
+            self._close_idle(self._on_idle_closed)
             return
         self._unread += data
         if len(self._unread) > READ_AHEAD:
             self._transport.pause_reading()
-        self._changed()
+        self._notify()
 
     def eof_received(self) -> bool:
         """Note that nothing more comes; what was asked before can still be sent."""
@@ -231,8 +231,8 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed, and why."""
-        self._lost = True
-        self._why = exc if not self._ended else self._why
+        self._closed = True
+        self._error = exc if not self._eof else self._error
         self._end()
 
     def pause_writing(self) -> None:
@@ -242,14 +242,14 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def resume_writing(self) -> None:
         """Let `write` go on."""
         self._congested = False
-        self._changed()
+        self._notify()
 
-    # How they meet
+    # Helpers
 
-    async def _shake_hands(
+    async def _handshake(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None, seconds: float | None
     ) -> asyncio.Transport:
-        if self._unread or self._ended:
+        if self._unread or self._eof:
             raise OSError("the server spoke or hung up before the TLS handshake")
         transport = await asyncio.get_running_loop().start_tls(
             self._transport,
@@ -264,18 +264,18 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return transport
 
     def _end(self) -> None:
-        self._ended = True
-        if self._spoiled is not None:
-            self._spoil(self._spoiled)
-        self._changed()
+        self._eof = True
+        if self._on_idle_closed is not None:
+            self._close_idle(self._on_idle_closed)
+        self._notify()
 
-    def _spoil(self, spoiled: Callable[[], None]) -> None:
-        self._spoiled = None
-        self._why = ConnectionResetError("the idle connection was closed")
+    def _close_idle(self, on_closed: Callable[[], None]) -> None:
+        self._on_idle_closed = None
+        self._error = ConnectionResetError("the idle connection was closed")
         self.abort()
-        spoiled()
+        on_closed()
 
-    async def _change(self, seconds: float | None, late: type[Exception]) -> None:
+    async def _wait_for_change(self, seconds: float | None, late: type[Exception]) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):
@@ -285,17 +285,17 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         finally:
             self._waiter = None
 
-    def _changed(self) -> None:
+    def _notify(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-def _said(exc: BaseException | None) -> str:
+def _reason(exc: BaseException | None) -> str:
     return str(exc) if exc is not None else "the connection was closed"
 
 
 @contextlib.asynccontextmanager
-async def _connecting(seconds: float | None) -> AsyncGenerator[None]:
+async def _connect_timeout(seconds: float | None) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield

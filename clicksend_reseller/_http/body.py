@@ -79,14 +79,14 @@ class OneShotBody:
     def __len__(self) -> int:
         return len(self._content)
 
-    def __aiter__(self) -> _Giving:
+    def __aiter__(self) -> _BodyIterator:
         if self.asked and not self._is_rewound:
             raise BodyRefusedError(
                 "the body of a write is given once: this transport must not send it again"
             )
         give = self._give_again if self._is_rewound else self.give
         self.asked, self._is_rewound = True, False
-        return _Giving(give)
+        return _BodyIterator(give)
 
     async def give(self) -> bytes:
         """Hand the chunk over; what the claim raises keeps it here for good."""
@@ -139,7 +139,7 @@ class OneShotBody:
             )
 
 
-class _Giving:
+class _BodyIterator:
     """The one iteration over a body; httpx2 asks an iterator for itself again."""
 
     __slots__ = ("_give", "_is_done")
@@ -148,7 +148,7 @@ class _Giving:
         self._give = give
         self._is_done = False
 
-    def __aiter__(self) -> _Giving:
+    def __aiter__(self) -> _BodyIterator:
         return self
 
     async def __anext__(self) -> bytes:

@@ -77,12 +77,12 @@ class OwnClient(httpx.AsyncClient):
     def __init__(self, transport: AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False)
         self.has_own_connections = isinstance(transport, OwnTransport)
-        self._none = _NoCookies()
+        self._empty_cookies = _NoCookies()
 
     @property
     def cookies(self) -> httpx.Cookies:
         """Give none."""
-        return self._none
+        return self._empty_cookies
 
     @cookies.setter
     def cookies(self, cookies: object) -> None:
@@ -169,16 +169,16 @@ class ConnectionStack:
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send one request; a failed or cancelled exchange costs its own connection only."""
-        wishes = cast("dict[str, Any]", request.extensions)  # pyright: ignore[reportUnknownMemberType] - a bare dict in httpcore
-        used = None if wishes.get(FRESH) else self._pop()
+        asked = cast("dict[str, Any]", request.extensions)  # pyright: ignore[reportUnknownMemberType] - a bare dict in httpcore
+        used = None if asked.get(FRESH) else self._take_idle()
         connection = used or self._open(request.url.origin)
         self._busy.add(connection)
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
-            await self._give_up(connection)
+            await self._close(connection)
             raise
-        response.stream = _Lease(response.stream, self, connection)
+        response.stream = _ResponseStream(response.stream, self, connection)
         if used is not None:
             extensions = cast("dict[str, Any]", response.extensions)  # pyright: ignore[reportUnknownMemberType] - the same
             extensions[USED] = partial(self.drop, used)
@@ -187,20 +187,20 @@ class ConnectionStack:
     async def aclose(self) -> None:
         """Close all connections, those in use too."""
         for connection in [*self._idle, *self._busy]:
-            await self._give_up(connection)
+            await self._close(connection)
         self._idle.clear()
 
     async def drop(self, connection: SingleConnection) -> None:
         """Close a connection whose answers are another's, under whoever has taken it since too."""
         if connection in self._idle:
             self._idle.remove(connection)
-        await self._give_up(connection)
+        await self._close(connection)
 
-    async def give_back(self, connection: SingleConnection) -> None:
+    async def release(self, connection: SingleConnection) -> None:
         """Keep a connection whose exchange has ended, if it can serve another."""
-        forget = partial(self._forget, connection)
-        if connection not in self._busy or not connection.rest(IDLE_SECONDS, forget):
-            await self._give_up(connection)
+        on_closed = partial(self._remove_idle, connection)
+        if connection not in self._busy or not connection.make_idle(IDLE_SECONDS, on_closed):
+            await self._close(connection)
             return
         self._busy.discard(connection)
         self._idle.append(connection)
@@ -213,24 +213,24 @@ class ConnectionStack:
 
         return SingleConnection(origin, proxy=self._proxy, ssl_context=context)
 
-    def _pop(self) -> SingleConnection | None:
+    def _take_idle(self) -> SingleConnection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.wake():
+            if connection.reuse():
                 return connection
         return None
 
-    def _forget(self, connection: SingleConnection) -> None:
+    def _remove_idle(self, connection: SingleConnection) -> None:
         """Drop a connection that closed itself; it may have been taken in that moment."""
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
-    async def _give_up(self, connection: SingleConnection) -> None:
+    async def _close(self, connection: SingleConnection) -> None:
         self._busy.discard(connection)
         await connection.aclose()
 
 
-class _Lease:
+class _ResponseStream:
     """The body of an answer; closing it gives the connection back."""
 
     def __init__(self, stream: Any, stack: ConnectionStack, connection: SingleConnection) -> None:
@@ -239,7 +239,7 @@ class _Lease:
         self._stack = stack
         self._connection = connection
 
-    def __aiter__(self) -> _Lease:
+    def __aiter__(self) -> _ResponseStream:
         return self
 
     async def __anext__(self) -> bytes:
@@ -253,4 +253,4 @@ class _Lease:
         try:
             await self._stream.aclose()
         finally:
-            await self._stack.give_back(self._connection)
+            await self._stack.release(self._connection)

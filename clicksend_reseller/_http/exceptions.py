@@ -14,7 +14,7 @@ _LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
 
 # The peer hung up during the handshake, which may go well another time; or a handshake was
 # waiting for bytes, which is no error and stands in the chain of the one that ended it.
-_PASSING = (
+_TRANSIENT = (
     ssl.SSLEOFError,
     ssl.SSLSyscallError,
     ssl.SSLWantReadError,
@@ -38,7 +38,7 @@ def family(*names: str) -> tuple[type[Exception], ...]:
 
 
 def is_unsent(exc: Exception) -> bool:
-    """Take the library's word; it counts for reads only, where no harm hangs on it."""
+    """Return True if the library says that nothing was sent; enough for reads, never for writes."""
     return is_permanent(exc) or isinstance(
         exc, family("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError")
     )
@@ -56,14 +56,14 @@ def is_broken_answer(exc: Exception) -> bool:
 
 
 def is_permanent(exc: Exception) -> bool:
-    """Return True if the same request would meet the same fault before it could leave.
+    """Return True if the same request would fail again before it could leave.
 
-    Scheme, illegal header, certificate, TLS version.
+    By its scheme, an illegal header, the certificate or the TLS version.
     """
     if isinstance(exc, family("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")):
         return True
     return any(
-        isinstance(link, ssl.SSLError) and not isinstance(link, _PASSING) for link in chain(exc)
+        isinstance(link, ssl.SSLError) and not isinstance(link, _TRANSIENT) for link in chain(exc)
     )
 
 
@@ -77,7 +77,7 @@ def chain(exc: BaseException | None) -> list[BaseException]:
 
 
 def redact_exception(exc: BaseException, secrets: Iterable[str]) -> None:
-    """Mask secrets in what a library said, and headers, which may hold the caller's own."""
+    """Mask secrets in a library's messages, and headers, which may hold the caller's own."""
     for link in chain(exc):
         link.args = tuple(
             _redacted(arg, secrets) if isinstance(arg, str) else arg for arg in link.args
@@ -88,8 +88,8 @@ def _redacted(text: str, secrets: Iterable[str]) -> str:
     return _ILLEGAL_HEADER.sub(rf"\1{MASK}", redaction.hide(text, secrets))
 
 
-def name(exc: BaseException) -> str:
-    """Give library, class and message in a few words."""
+def describe(exc: BaseException) -> str:
+    """Give library, class and message on one line."""
     library = type(exc).__module__.partition(".")[0]
     title = type(exc).__name__ if library == "builtins" else f"{library}.{type(exc).__name__}"
     return f"{title}: {exc}".rstrip(". ") if str(exc) else title

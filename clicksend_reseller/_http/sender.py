@@ -105,7 +105,7 @@ class Sender:
                     auth=None,
                     follow_redirects=False,
                 )
-                answer = _begun(response)
+                answer = _without_content(response)
                 return await _read(response, answer)
         except Exception as exc:
             # A foreign transport may raise anything, and the error must still say what is known.
@@ -114,7 +114,7 @@ class Sender:
             if body is not None and not body.left and isinstance(body.refusal, ResellerError):
                 raise body.refusal from body.refusal.__cause__
             exceptions.redact_exception(exc, self.secrets)
-            raise self._translated(exc, body, seconds) from exc
+            raise self._to_error(exc, body, seconds) from exc
         finally:
             # A transport may go on by itself after it was cancelled or has failed.
             if body is not None:
@@ -131,7 +131,7 @@ class Sender:
             }
         # The whole attempt has one limit, ours. Connecting ends a little before it, so that a read
         # that never left has another exception of the library's than one that got no answer.
-        to_connect = seconds - max(0.05 * seconds, min(0.25, 0.125 * seconds))
+        connect_timeout = seconds - max(0.05 * seconds, min(0.25, 0.125 * seconds))
         target = self._base_url + operation.path
         if operation.query:
             target += "?" + "&".join(f"{name}={value:d}" for name, value in operation.query.items())
@@ -144,21 +144,25 @@ class Sender:
                 # A kept one may be closed under our feet, and a lost answer is not had again. Or a
                 # stray answer still comes on it, and would be taken for the answer to a write.
                 FRESH: fresh or operation.fresh or operation.writes,
-                "timeout": {"connect": to_connect, "pool": to_connect, "read": None, "write": None},
+                "timeout": {
+                    "connect": connect_timeout,
+                    "pool": connect_timeout,
+                    "read": None,
+                    "write": None,
+                },
             },
         )
         if body is not None and hasattr(request, "aread"):
             _keep_one_shot(request, body)
         return request
 
-    def _translated(
-        self, exc: Exception, body: OneShotBody | None, seconds: float
-    ) -> ResellerError:
+    def _to_error(self, exc: Exception, body: OneShotBody | None, seconds: float) -> ResellerError:
         unsent = exceptions.is_unsent(exc) if body is None else not body.left
         cls = APITimeoutError if exceptions.is_late(exc) else APIConnectionError
         fact = "nothing could be sent" if unsent else "no answer came"
-        said = f"within {seconds:g} s" if type(exc) is TimeoutError else f"({exceptions.name(exc)})"
-        text, permanent = redaction.printable(f"{fact} {said}"), exceptions.is_permanent(exc)
+        is_ours = type(exc) is TimeoutError
+        reason = f"within {seconds:g} s" if is_ours else f"({exceptions.describe(exc)})"
+        text, permanent = redaction.printable(f"{fact} {reason}"), exceptions.is_permanent(exc)
         return cls(
             text + self.proxy_advice() if unsent and not permanent else text,
             outcome=Outcome.NOT_SENT if unsent else Outcome.UNKNOWN,
@@ -189,8 +193,8 @@ def _keep_one_shot(request: Any, body: OneShotBody) -> None:
     request.aread = read
 
 
-def _begun(response: Any) -> Answer:
-    """Make an answer whose content has not come yet."""
+def _without_content(response: Any) -> Answer:
+    """Make the answer of a response whose content has not been read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers.raw:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -220,7 +224,7 @@ async def _read(response: Any, answer: Answer) -> Answer:
     except Exception as exc:
         if not exceptions.is_broken_answer(exc):
             raise
-        flaw = f"the answer broke off ({exceptions.name(exc)})"
+        flaw = f"the answer broke off ({exceptions.describe(exc)})"
     finally:
         with contextlib.suppress(Exception):  # what has been read counts
             await response.aclose()

@@ -33,7 +33,7 @@ class SingleConnection:
         ssl_context: ssl.SSLContext | None,
     ) -> None:
         # What a SOCKS proxy says is no HTTP.
-        self._backend = Backend(holds_back=not (proxy and _speaks_socks(proxy)))
+        self._backend = Backend(withholds_last_byte=not (proxy and _is_socks(proxy)))
         options: dict[str, Any] = {"ssl_context": ssl_context, "network_backend": self._backend}
         self._core: httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
         if proxy is None:
@@ -50,14 +50,14 @@ class SingleConnection:
         if self._backend.stream is not None:
             self._backend.stream.answered()
 
-    def rest(self, seconds: float, spoiled: Callable[[], None]) -> bool:
-        """Lie idle, if this can serve another exchange (see `Stream.rest`)."""
+    def make_idle(self, seconds: float, on_closed: Callable[[], None]) -> bool:
+        """Watch an idle connection, if it can serve another exchange (see `Stream.make_idle`)."""
         stream = self._backend.stream  # none where a mock has answered
-        return stream is not None and self._is_idle() and stream.rest(seconds, spoiled)
+        return stream is not None and self._is_idle() and stream.make_idle(seconds, on_closed)
 
-    def wake(self) -> bool:
-        """End the time limit of `rest`; return False if it has passed, and all is closed."""
-        return self._backend.stream is not None and self._backend.stream.wake()
+    def reuse(self) -> bool:
+        """End the time limit of `make_idle`; return False if it has passed, and all is closed."""
+        return self._backend.stream is not None and self._backend.stream.reuse()
 
     async def aclose(self) -> None:
         """Close, also where httpcore has not taken the socket over yet."""
@@ -81,12 +81,12 @@ def _through(proxy: httpx.Proxy, **options: Any) -> httpcore.AsyncConnectionPool
         ),
         "proxy_auth": proxy.raw_auth,
     }
-    if _speaks_socks(proxy):
+    if _is_socks(proxy):
         return httpcore.AsyncSOCKSProxy(**options)
     if url.scheme == "https":
         options["proxy_ssl_context"] = options["ssl_context"]
     return httpcore.AsyncHTTPProxy(**options)
 
 
-def _speaks_socks(proxy: httpx.Proxy) -> bool:
+def _is_socks(proxy: httpx.Proxy) -> bool:
     return proxy.url.scheme.startswith("socks")

@@ -72,11 +72,11 @@ def test_the_last_byte_is_held_back_until_it_is_asked_for(run, secure):
         async with meeting(secure=secure) as (stream, (_, writer)):
             writer.write(b"answer")
             assert [b"answe", b"r"] == [await stream.read(100), await stream.read(100)]
-            assert stream.rest(60, lambda: None)
+            assert stream.make_idle(60, lambda: None)
             await stream.write(b"again")
             writer.write(b"answer")
             assert b"ans" == await stream.read(3)
-            assert not stream.rest(60, lambda: None)
+            assert not stream.make_idle(60, lambda: None)
 
     run(story())
 
@@ -85,10 +85,10 @@ def test_what_is_not_http_is_given_whole(run):
     """What a SOCKS proxy says; but then nobody can say what lies beyond it."""
 
     async def story():
-        async with meeting(holds_back=False) as (stream, (_, writer)):
+        async with meeting(withholds_last_byte=False) as (stream, (_, writer)):
             writer.write(b"\5\0")
             assert b"\5\0" == await stream.read(100)
-            assert not stream.rest(60, lambda: None)
+            assert not stream.make_idle(60, lambda: None)
 
     run(story())
 

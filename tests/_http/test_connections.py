@@ -133,8 +133,8 @@ async def test_what_comes_between_the_choice_of_a_connection_and_its_use_is_no_a
     async with FaultServer() as server, make_client(server, retry=ONCE) as client:
         await client.get_account(1)
         (connection,) = lying_in(client)[0]
-        assert connection.wake()
-        connection.wake = lambda: True  # as if it had just been chosen
+        assert connection.reuse()
+        connection.reuse = lambda: True  # as if it had just been chosen
         (transport,) = server.open_transports.values()
         transport.write(good_answer("get_account", "/v3/reseller/accounts/7", b"", 0))
         await server.quiet()

@@ -166,7 +166,7 @@ def test_chain_that_bites_its_tail_ends():
 )
 def test_an_error_in_a_line(error, line):
     """A cause does not survive a pickle, so its line stands in the message."""
-    assert line == exceptions.name(error)
+    assert line == exceptions.describe(error)
 
 
 def test_hushed_errors_show_no_secret_of_the_call():

@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from operator import length_hint
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import attrs
 
@@ -26,22 +26,22 @@ __all__ = ["AccountIterator", "WalkReport"]
 
 _log = logging.getLogger("clicksend_reseller")
 
-FetchPage = Callable[[int, int], Awaitable[AccountPage]]
+FetchPage = Callable[[int, int], Coroutine[Any, Any, AccountPage]]
 
 
 @attrs.frozen(kw_only=True)
 class WalkReport:
     """How far a walk has come, and whether it saw everything.
 
-    Not to be known from the answers: a client deleted and another created between two of them
+    One thing the answers cannot show: a client deleted and another created between two of them
     leave both total and rows in order, and one row may be missed.
 
     Attributes:
         pages: answers read, those of a second pass included.
         accounts: handed out so far.
         duplicates: rows met twice in one pass and left out: the list moved meanwhile.
-        first_total: how many accounts the first answer spoke of.
-        total: how many the last answer spoke of.
+        first_total: of the first answer that had one.
+        total: of the last answer that had one.
         next_page: where a new walk goes on: the page being read, until the one after it is asked
             for, so that its accounts may come again but none is left out; None at the end.
         complete: True when the walk is at its end and nothing contradicts it: in the last pass
@@ -234,7 +234,7 @@ class AccountIterator:
 
 
 class _Pages:
-    """The walk, page by page. It holds the iterator, whose end would end the fetches."""
+    """The walk, page by page. It keeps the iterator alive, whose end would end the fetches."""
 
     def __init__(self, next_page: Callable[[Literal["pages"]], Awaitable[AccountPage]]) -> None:
         self._next_page = next_page
@@ -310,7 +310,7 @@ def _only(wanted: set[int], page: AccountPage) -> AccountPage:
 
 
 class _Fetches:
-    """The tasks under way, by page. No task leads back to the iterator, so it can be dropped."""
+    """The tasks under way, by page. None refers to the iterator, so that can be collected."""
 
     def __init__(self, fetch_page: FetchPage, limit: int) -> None:
         self._fetch_page = fetch_page
@@ -320,7 +320,7 @@ class _Fetches:
     def start(self, pages: Iterable[int]) -> None:
         for page in pages:
             if page not in self._tasks:
-                task = running_loop().create_task(_ask(self._fetch_page, page, self._limit))
+                task = running_loop().create_task(self._fetch_page(page, self._limit))
                 task.add_done_callback(_retrieve)
                 self._tasks[page] = task
 
@@ -347,12 +347,8 @@ class _Fetches:
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
 
-async def _ask(fetch_page: FetchPage, page: int, limit: int) -> AccountPage:
-    return await fetch_page(page, limit)
-
-
 def _retrieve(task: asyncio.Task[AccountPage]) -> None:
-    """Look at the error of a page that nobody came to read: asyncio logs those not looked at."""
+    """Retrieve the exception of a page that nobody waits for, which asyncio would log."""
     if not task.cancelled():
         task.exception()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 # Ids and amounts are int32 on the documentation page (D).
 MAX_INT = 2**31 - 1
@@ -16,6 +17,11 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_JOURNALED_TIMEOUT = 120.0
 SETTLE_SECONDS = 30.0
 RESOLVABLE_AFTER = MAX_JOURNALED_TIMEOUT + SETTLE_SECONDS
+
+
+def is_positive(value: object) -> TypeGuard[int]:
+    """Return True for an id or an amount: an int from 1 to `MAX_INT`, and no bool."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INT
 
 
 def whole_number(name: str, value: object) -> int:

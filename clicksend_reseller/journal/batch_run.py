@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from operator import attrgetter
 from typing import Any, Protocol, cast, runtime_checkable
 
 import attrs
@@ -34,8 +35,10 @@ __all__ = ["BatchRun", "Renewing", "sound"]
 
 CHUNK = 500
 
-# What the next row would meet as well.
-_HOPELESS = (AuthenticationError, PermissionDeniedError, InsufficientCreditError)
+_values = attrgetter("client_user_id", "amount", "currency")
+
+# The next row would fail in the same way.
+_ENDS_BATCH = (AuthenticationError, PermissionDeniedError, InsufficientCreditError)
 
 
 @runtime_checkable
@@ -133,13 +136,7 @@ class BatchRun:
         return await self.journal.intend(transfer, realm=self.client.realm)
 
     def _row(self, transfer: Transfer, entry: JournalEntry) -> _Row:
-        on_record = Transfer(
-            idempotency_key=transfer.idempotency_key,
-            client_user_id=entry.client_user_id,
-            amount=entry.amount,
-            currency=entry.currency,
-        )
-        is_same = on_record == transfer and entry.realm == self.client.realm
+        is_same = _values(entry) == _values(transfer) and entry.realm == self.client.realm
         return _Row(transfer, entry, is_same)
 
     # --- which row is next
@@ -194,7 +191,7 @@ class BatchRun:
     async def _pay(self, row: _Row) -> TransferResult:
         transfer = row.transfer
         if row.is_same and row.state is TransferState.CONFIRMED:
-            return _paid(transfer, _recorded_receipt(transfer))
+            return _paid(transfer, TransferReceipt(**attrs.asdict(transfer), replayed=True))
         if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
             await self._renew(row.entry)
         try:
@@ -231,7 +228,7 @@ class BatchRun:
             self._unknown_in_a_row = 0
         if self._unknown_in_a_row >= self.max_unknown:
             self.end_early(f"{self._unknown_in_a_row} answers in a row were lost", error)
-        elif isinstance(error, ClientStateError) or (was_tried and isinstance(error, _HOPELESS)):
+        elif isinstance(error, ClientStateError) or (was_tried and isinstance(error, _ENDS_BATCH)):
             self.end_early(error.message, error)
 
 
@@ -263,16 +260,6 @@ def _fault_of_row(transfer: Any) -> str:  # noqa: ANN401 - whatever stands in a 
 def _paid(transfer: Transfer, receipt: TransferReceipt) -> TransferResult:
     status = TransferStatus.ALREADY_PAID if receipt.replayed else TransferStatus.PAID
     return TransferResult(transfer=transfer, status=status, receipt=receipt)
-
-
-def _recorded_receipt(transfer: Transfer) -> TransferReceipt:
-    return TransferReceipt(
-        client_user_id=transfer.client_user_id,
-        amount=transfer.amount,
-        currency=transfer.currency,
-        idempotency_key=transfer.idempotency_key,
-        replayed=True,
-    )
 
 
 def _status(error: ResellerError, on_record: TransferState) -> TransferStatus:

@@ -15,10 +15,10 @@ import attrs
 from clicksend_reseller import Account, JournalEntry, Transfer, TransferState
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller._wire.money import minus
+from clicksend_reseller.journal.states import OPEN
 
 __all__ = ["SkippedTopUp", "TopUp", "TopUpPlan", "plan_top_ups"]
 
-_OPEN = frozenset({TransferState.SENT, TransferState.UNKNOWN})
 _DIGITS = 9  # of the largest amount, counted from 0
 
 
@@ -210,7 +210,7 @@ class _Policy:
         return self._row(account, entry)
 
     def _not_low(self, account: Account, entry: JournalEntry) -> SkippedTopUp:
-        if entry.state in _OPEN:
+        if entry.state in OPEN:
             return SkippedTopUp(account=account, reason=_what_was(entry), entry=entry)
         return SkippedTopUp(
             account=account,

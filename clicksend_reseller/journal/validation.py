@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from clicksend_reseller import Transfer
 from clicksend_reseller._wire.keys import fault_of_key
-from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
+from clicksend_reseller._wire.limits import CURRENCY, MAX_INT, is_positive
 
 __all__ = ["check_balance", "check_moment", "check_signature", "check_transfer", "fault_of"]
 
@@ -30,9 +30,9 @@ def fault_of(transfer: Transfer) -> str:
     currency: object = transfer.currency
     if fault := fault_of_key(transfer.idempotency_key):
         return f"idempotency_key {fault}"
-    if not _is_from_one(transfer.client_user_id):
+    if not is_positive(transfer.client_user_id):
         return f"client_user_id must be from 1 to {MAX_INT}, not {transfer.client_user_id!r}"
-    if not _is_from_one(transfer.amount):
+    if not is_positive(transfer.amount):
         return f"amount must be from 1 to {MAX_INT} whole units, not {transfer.amount!r}"
     if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         return f'currency must be three capital letters such as "AUD", not {currency!r}'
@@ -61,7 +61,3 @@ def check_moment(name: str, moment: object) -> None:
         raise TypeError(f"{name} must be a datetime, not {moment!r}")
     if moment.tzinfo is None:
         raise ValueError(f"{name} must have a time zone, such as datetime.now(UTC)")
-
-
-def _is_from_one(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INT

@@ -7,11 +7,12 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from clicksend_reseller import __version__
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller._wire.operations import ENDPOINTS
 from clicksend_reseller.sandbox import Quirks, Sandbox
 from clicksend_reseller.sandbox.background import serve_beside
 from clicksend_reseller.sandbox.openapi.description import describe
-from clicksend_reseller.sandbox.service.accounts import MAX_ID, in_old_style
+from clicksend_reseller.sandbox.service.accounts import in_old_style
 from clicksend_reseller.sandbox.service.api import BASE_PATH, answer
 from clicksend_reseller.sandbox.service.exchange import exchange
 from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, OPERATIONS
@@ -156,7 +157,7 @@ def test_an_id_is_described_with_the_bounds_that_the_sandbox_has():
         schemas["Account"]["properties"]["user_id"],
         schemas["Transfer"]["properties"]["client_user_id"],
     ]
-    assert [(1, MAX_ID)] * 3 == [(each["minimum"], each["maximum"]) for each in described]
+    assert [(1, MAX_INT)] * 3 == [(each["minimum"], each["maximum"]) for each in described]
 
 
 def test_the_file_names_no_version_and_no_currencies_of_its_own():

@@ -8,10 +8,8 @@ from typing import Any, cast
 
 import attrs
 
-from clicksend_reseller._wire.limits import MAX_INT
+from clicksend_reseller._wire.limits import MAX_INT, is_positive
 from clicksend_reseller.sandbox.service.money import money
-
-MAX_ID = MAX_INT
 
 # Short name: sign of the unit, sign of the hundredth, long name.
 _CURRENCIES = {
@@ -166,9 +164,9 @@ def _subaccount(user_id: int, email: str) -> dict[str, Any]:
 
 
 def _user_id(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ID:
-        raise ValueError(f"user_id must be an int from 1 to {MAX_ID}, not {value!r}")
-    return value
+    if is_positive(value):
+        return value
+    raise ValueError(f"user_id must be an int from 1 to {MAX_INT}, not {value!r}")
 
 
 def _code(shown: object) -> object:

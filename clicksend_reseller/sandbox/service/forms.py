@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from clicksend_reseller.sandbox.service.accounts import MAX_ID, as_object
+from clicksend_reseller import AccountFields
+from clicksend_reseller._wire.limits import is_positive
+from clicksend_reseller.sandbox.service.accounts import as_object
 from clicksend_reseller.sandbox.service.messages import RefusalError, bad_fields
 from clicksend_reseller.sandbox.service.money import money
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-FIELDS = (
-    "username",
-    "password",
-    "user_email",
-    "user_phone",
-    "user_first_name",
-    "user_last_name",
-    "account_name",
-    "country",
-)
+FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
 
 # Country: calling code and trunk prefix, for the few that the tests of a reseller name.
 _DIALLING = {"AU": ("61", "0"), "US": ("1", "1"), "GB": ("44", "0"), "NZ": ("64", "0")}
@@ -91,8 +84,7 @@ def transfer_form(
 def client_in(given: dict[str, Any] | None) -> int | None:
     """Give the client that a transfer's body names, if it does."""
     value = (given or {}).get("client_user_id")
-    is_id = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ID
-    return value if is_id else None
+    return value if is_positive(value) else None
 
 
 def dialled(phone: str, country: str) -> str:

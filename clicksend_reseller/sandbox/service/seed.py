@@ -9,7 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from clicksend_reseller.sandbox.service.accounts import MAX_ID, Client, read_client
+from clicksend_reseller._wire.limits import MAX_INT
+from clicksend_reseller.sandbox.service.accounts import Client, read_client
 from clicksend_reseller.sandbox.service.faults import Fault
 from clicksend_reseller.sandbox.service.money import check_rate
 
@@ -35,7 +36,7 @@ _FIXED: tuple[Mapping[str, Any], ...] = (
         "user_id": 1009,
         "username": "overflowed",
         "balance": "9.000000",
-        "setting_fix_sender_id": MAX_ID,
+        "setting_fix_sender_id": MAX_INT,
     },
     {
         "user_id": 1010,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from clicksend_reseller._wire.limits import MAX_INT
 from clicksend_reseller._wire.money import minus, plus
-from clicksend_reseller.sandbox.service.accounts import MAX_ID, Client
+from clicksend_reseller.sandbox.service.accounts import Client
 from clicksend_reseller.sandbox.service.faults import Fault, FaultTable
 from clicksend_reseller.sandbox.service.money import check_rate, convert, money
 from clicksend_reseller.sandbox.service.quirks import Quirks
@@ -184,7 +185,7 @@ class SandboxState:
     def next_id(self) -> int:
         """The ``user_id`` of the next client."""
         following = max(self.clients, default=1000) + 1
-        if following <= MAX_ID:
+        if following <= MAX_INT:
             return following
         return next(number for number in count(1) if number not in self.clients)
 

@@ -13,7 +13,7 @@ from clicksend_reseller import (
     Transfer,
     TransferJournal,
 )
-from clicksend_reseller.journal.batch_run import BatchRun, Renewing, sound
+from clicksend_reseller.journal.batch_run import BatchRun, RenewableJournal, check_transfers
 from clicksend_reseller.journal.report import BatchReport, TransferResult
 
 __all__ = ["Batch", "transfer_many"]
@@ -66,7 +66,7 @@ def transfer_many(
         )
     _check_count("concurrency", concurrency)
     _check_count("max_unknown", max_unknown)
-    given = transfers if isinstance(transfers, AsyncIterable) else sound(list(transfers))
+    given = transfers if isinstance(transfers, AsyncIterable) else check_transfers(list(transfers))
     return Batch(
         BatchRun(
             client=client,
@@ -119,7 +119,7 @@ class Batch:
 
 def _renews(journal: TransferJournal) -> bool:
     """Return True if a journal renews what was seen; one that does not could override a person."""
-    if not isinstance(journal, Renewing):
+    if not isinstance(journal, RenewableJournal):
         return False
     parameters = inspect.signature(journal.renew).parameters.values()
     return any(each.name == "seen" or each.kind is each.VAR_KEYWORD for each in parameters)

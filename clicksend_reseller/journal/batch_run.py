@@ -31,7 +31,7 @@ from clicksend_reseller._wire.keys import key_in, normalized
 from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
 from clicksend_reseller.journal.validation import fault_of
 
-__all__ = ["BatchRun", "Renewing", "sound"]
+__all__ = ["BatchRun", "RenewableJournal", "check_transfers"]
 
 CHUNK = 500
 
@@ -42,18 +42,18 @@ _ENDS_BATCH = (AuthenticationError, PermissionDeniedError, InsufficientCreditErr
 
 
 @runtime_checkable
-class _InBulk(Protocol):
+class _BulkJournal(Protocol):
     async def intend_all(
         self, transfers: Iterable[Transfer], *, realm: str
     ) -> list[JournalEntry]: ...
 
 
 @runtime_checkable
-class Renewing(Protocol):
+class RenewableJournal(Protocol):
     """A journal that opens another round of a key, if nobody has decided meanwhile."""
 
     async def renew(self, key: str, *, by: str, note: str, seen: JournalEntry | None = None) -> int:
-        """Open it, and give its number."""
+        """Open the next round and give its number."""
         ...
 
 
@@ -63,11 +63,11 @@ class _Row:
 
     transfer: Transfer
     entry: JournalEntry
-    is_same: bool
+    matches_record: bool
 
     @property
     def state(self) -> TransferState:
-        """Where its newest round stood when the batch began."""
+        """The state of its newest round when the batch began."""
         return self.entry.state
 
 
@@ -83,8 +83,8 @@ class BatchRun:
     max_unknown: int
     report: BatchReport = attrs.field(factory=BatchReport)
     _ready: deque[_Row] = attrs.field(factory=deque[_Row])
-    _behind: dict[int, deque[_Row]] = attrs.field(factory=dict[int, deque[_Row]])
-    _under_way: dict[asyncio.Task[TransferResult], int] = attrs.field(
+    _waiting: dict[int, deque[_Row]] = attrs.field(factory=dict[int, deque[_Row]])
+    _running: dict[asyncio.Task[TransferResult], int] = attrs.field(
         factory=dict[asyncio.Task[TransferResult], int]
     )
     _unknown_in_a_row: int = 0
@@ -94,16 +94,16 @@ class BatchRun:
         await self._record()
         try:
             while self._fill():
-                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-                for result in self._ended():
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                for result in self._collect():
                     yield result
         except asyncio.CancelledError:
-            for task in self._under_way:
+            for task in self._running:
                 task.cancel()
             raise
         finally:
             self._ready.clear()
-            self._behind.clear()
+            self._waiting.clear()
             await self._drain()
 
     def end_early(self, why: str, error: ResellerError | None = None) -> None:
@@ -116,7 +116,7 @@ class BatchRun:
     async def _record(self) -> None:
         given = self.given
         if not isinstance(given, list):
-            given = sound([transfer async for transfer in given])
+            given = check_transfers([transfer async for transfer in given])
         self.report.total = len(given)
         self.given = []
         for first in range(0, len(given), CHUNK):
@@ -126,7 +126,7 @@ class BatchRun:
 
     async def _intend(self, chunk: list[Transfer]) -> list[JournalEntry]:
         journal, realm = self.journal, self.client.realm
-        if isinstance(journal, _InBulk):
+        if isinstance(journal, _BulkJournal):
             return await journal.intend_all(chunk, realm=realm)
         return [await self._intend_one(transfer) for transfer in chunk]
 
@@ -136,37 +136,37 @@ class BatchRun:
         return await self.journal.intend(transfer, realm=self.client.realm)
 
     def _row(self, transfer: Transfer, entry: JournalEntry) -> _Row:
-        is_same = _values(entry) == _values(transfer) and entry.realm == self.client.realm
-        return _Row(transfer, entry, is_same)
+        matches_record = _values(entry) == _values(transfer) and entry.realm == self.client.realm
+        return _Row(transfer, entry, matches_record)
 
     # --- which row is next
 
     def _fill(self) -> bool:
-        """Start as many rows as may be under way; return True if any is."""
-        while len(self._under_way) < self.concurrency and not self.report.stopped_because:
-            row = self._next()
+        """Start as many rows as may run at once; return True if any runs."""
+        while len(self._running) < self.concurrency and not self.report.stopped_because:
+            row = self._next_row()
             if row is None:
                 break
             task = asyncio.ensure_future(self._pay(row))
-            self._under_way[task] = row.transfer.client_user_id
-        return bool(self._under_way)
+            self._running[task] = row.transfer.client_user_id
+        return bool(self._running)
 
-    def _next(self) -> _Row | None:
-        busy = self._under_way.values()
+    def _next_row(self) -> _Row | None:
+        busy = self._running.values()
         while self._ready:
             row = self._ready.popleft()
             client = row.transfer.client_user_id
             if client not in busy:
                 return row
-            self._behind.setdefault(client, deque()).append(row)
+            self._waiting.setdefault(client, deque()).append(row)
         return None
 
-    def _ended(self) -> list[TransferResult]:
-        done = [task for task in self._under_way if task.done()]
+    def _collect(self) -> list[TransferResult]:
+        done = [task for task in self._running if task.done()]
         results: list[TransferResult] = []
         for task in done:
-            client = self._under_way.pop(task)
-            if waiting := self._behind.get(client):
+            client = self._running.pop(task)
+            if waiting := self._waiting.get(client):
                 self._ready.appendleft(waiting.popleft())
             result = task.result()
             self._count(result)
@@ -174,15 +174,15 @@ class BatchRun:
         return results
 
     async def _drain(self) -> None:
-        while self._under_way:
+        while self._running:
             try:
-                await asyncio.wait(self._under_way)
+                await asyncio.wait(self._running)
             except asyncio.CancelledError:
-                for task in self._under_way:
+                for task in self._running:
                     task.cancel()
                 raise
-            for task in [*self._under_way]:
-                del self._under_way[task]
+            for task in [*self._running]:
+                del self._running[task]
                 if not task.cancelled() and task.exception() is None:
                     self._count(task.result())
 
@@ -190,9 +190,9 @@ class BatchRun:
 
     async def _pay(self, row: _Row) -> TransferResult:
         transfer = row.transfer
-        if row.is_same and row.state is TransferState.CONFIRMED:
+        if row.matches_record and row.state is TransferState.CONFIRMED:
             return _paid(transfer, TransferReceipt(**attrs.asdict(transfer), replayed=True))
-        if self.renew_rejected and row.is_same and row.state is TransferState.REJECTED:
+        if self.renew_rejected and row.matches_record and row.state is TransferState.REJECTED:
             await self._renew(row.entry)
         try:
             receipt = await self.client.transfer_credit(
@@ -212,7 +212,7 @@ class BatchRun:
 
     async def _renew(self, seen: JournalEntry) -> None:
         try:
-            await cast("Renewing", self.journal).renew(
+            await cast("RenewableJournal", self.journal).renew(
                 seen.key, by="transfer_many", note="renew_rejected=True", seen=seen
             )
         except JournalError:
@@ -232,8 +232,12 @@ class BatchRun:
             self.end_early(error.message, error)
 
 
-def sound(transfers: list[Transfer]) -> list[Transfer]:
-    """Find all that is wrong with a list."""
+def check_transfers(transfers: list[Transfer]) -> list[Transfer]:
+    """Refuse a list with all that is wrong in it, else give it back.
+
+    Raises:
+        ValueError: a row makes no sense, or a key comes twice.
+    """
     faults = [
         f"row {n}: {fault}"
         for n, transfer in enumerate(transfers, 1)

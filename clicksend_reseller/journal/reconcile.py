@@ -128,10 +128,10 @@ async def reconcile_transfer(
     """
     _check_reading(before, before_at)
     case = await _case(client, entry, before, before_at)
-    assume, warnings = await _corrected(client, case, assume)
+    assume, warnings = await _check_exclusive(client, case, assume)
     account = await client.get_account(case.client_user_id, fresh=True)
     read_at = datetime.now(UTC)
-    assume, more = _without_wrong_currency(case, account, assume)
+    assume, more = _check_currency(case, account, assume)
     opinion = _opinion(case, account, read_at, assume)
     return Reconciliation(
         verdict=opinion.verdict,
@@ -154,10 +154,10 @@ async def _case(
     before: Decimal | int | None,
     before_at: datetime | None,
 ) -> _Case:
-    key, entry = await _on_record(client, given)
+    key, entry = await _find_entry(client, given)
     if entry is not None:
-        _check(client, entry)
-        before, before_at = _reading(entry, before, before_at)
+        _check_entry(client, entry)
+        before, before_at = _balance_before(entry, before, before_at)
     return _Case(
         client_user_id=given.client_user_id,
         amount=given.amount,
@@ -177,7 +177,7 @@ def _check_reading(before: object, before_at: object) -> None:
         raise ValueError("before_at says when `before` was read: give that too")
 
 
-async def _on_record(
+async def _find_entry(
     client: AsyncResellerClient, given: object
 ) -> tuple[str | None, JournalEntry | None]:
     """Give the key of what is judged, and its entry where there is one."""
@@ -189,7 +189,7 @@ async def _on_record(
     return key, await journal.get(key) if key and isinstance(journal, _Readable) else None
 
 
-def _reading(
+def _balance_before(
     entry: JournalEntry, before: Decimal | int | None, before_at: datetime | None
 ) -> tuple[Decimal | int | None, datetime | None]:
     """Give the balance before the transfer, and since when it holds."""
@@ -204,7 +204,7 @@ def _reading(
     return before, before_at
 
 
-def _check(client: AsyncResellerClient, entry: JournalEntry) -> None:
+def _check_entry(client: AsyncResellerClient, entry: JournalEntry) -> None:
     if entry.realm not in {None, client.realm}:
         raise JournalError(
             f"the transfer {entry.key!r} belongs to {entry.realm!r}, and this client is "
@@ -214,7 +214,7 @@ def _check(client: AsyncResellerClient, entry: JournalEntry) -> None:
         raise ValueError(f"the transfer {entry.key!r} is intended: it was never sent")
 
 
-async def _corrected(
+async def _check_exclusive(
     client: AsyncResellerClient, case: _Case, assume: Assumptions
 ) -> tuple[Assumptions, tuple[str, ...]]:
     """Drop `exclusive` where the journal itself knows better."""
@@ -252,7 +252,7 @@ def _advice(case: _Case) -> tuple[str, ...]:
     return ("nobody knows when the balance before was read: pass before_at=, if you do",)
 
 
-def _without_wrong_currency(
+def _check_currency(
     case: _Case, account: Account, assume: Assumptions
 ) -> tuple[Assumptions, tuple[str, ...]]:
     code = account.currency_code
@@ -270,12 +270,12 @@ def _opinion(case: _Case, account: Account, read_at: datetime, assume: Assumptio
         reason = "nobody read the balance before the transfer: pass before="
         return Opinion(verdict=Verdict.INCONCLUSIVE, reason=reason)
     opinion = weigh(case.before, account.balance, case.amount, assume)
-    if opinion.verdict is Verdict.NOT_APPLIED and (reason := _not_quiet(case, read_at, assume)):
+    if opinion.verdict is Verdict.NOT_APPLIED and (reason := _too_early(case, read_at, assume)):
         return Opinion(verdict=Verdict.INCONCLUSIVE, reason=reason)
     return opinion
 
 
-def _not_quiet(case: _Case, read_at: datetime, assume: Assumptions) -> str:
+def _too_early(case: _Case, read_at: datetime, assume: Assumptions) -> str:
     if case.last_alive is None:
         return "" if case.entry is None else "nobody knows when it was sent"
     needed = assume.quiet_for

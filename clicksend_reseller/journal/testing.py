@@ -44,7 +44,7 @@ class BrokenPromiseError(AssertionError):
     """A journal did what it must not, or did not what it must."""
 
 
-def _whole(promise: Promise) -> Callable[[JournalPromises], None]:
+def _run_sync(promise: Promise) -> Callable[[JournalPromises], None]:
     @functools.wraps(promise)
     def run(self: JournalPromises) -> None:
         asyncio.run(_await(promise(self)))
@@ -71,16 +71,16 @@ class JournalPromises:
         """Open the journal; each call is another process on the same store."""
         raise NotImplementedError("say how your journal is opened")
 
-    @_whole
+    @_run_sync
     async def test_a_new_key_is_intended(self) -> None:
         """What is given is what is on record, in its first round."""
         transfer, realm = _transfer(), _realm()
         async with self.open() as journal:
             entry = await journal.intend(transfer, realm=realm)
-        _expect(_values(transfer, _INTENDED, 1), _seen(entry), "intend() of a new key")
+        _expect(_values(transfer, _INTENDED, 1), _values_of(entry), "intend() of a new key")
         _expect(expected=True, found=entry.realm in {None, realm}, what="its realm is ours or none")
 
-    @_whole
+    @_run_sync
     async def test_a_known_key_gives_what_is_on_record(self) -> None:
         """Whatever is asked for now: the client compares, and refuses."""
         transfer = _transfer()
@@ -92,9 +92,11 @@ class JournalPromises:
                     entry = await journal.intend(again, realm=_realm())
                 except KeyReusedError:
                     continue
-                _expect(_values(transfer, _INTENDED, 1), _seen(entry), "intend() of a known key")
+                _expect(
+                    _values(transfer, _INTENDED, 1), _values_of(entry), "intend() of a known key"
+                )
 
-    @_whole
+    @_run_sync
     async def test_a_claim_outlives_the_journal(self) -> None:
         """Another process finds the round sent."""
         transfer, realm = _transfer(), _realm()
@@ -104,10 +106,10 @@ class JournalPromises:
         async with self.open() as journal:
             entry = await journal.intend(transfer, realm=realm)
             again = await self._claim(journal, transfer, realm)
-        _expect(_values(transfer, _SENT, 1), _seen(entry), "a claimed round")
+        _expect(_values(transfer, _SENT, 1), _values_of(entry), "a claimed round")
         _expect(expected=False, found=again, what="a second claim of the round")
 
-    @_whole
+    @_run_sync
     async def test_one_of_many_claims_wins(self) -> None:
         """At once, from two processes."""
         transfer, realm = _transfer(), _realm()
@@ -125,7 +127,7 @@ class JournalPromises:
         winner = str(found.index(True) // 2)
         _expect(winner, entry.attempt, "the attempt on record")
 
-    @_whole
+    @_run_sync
     async def test_a_claim_belongs_to_its_realm(self) -> None:
         """A key used against a sandbox never answers for the live account."""
         transfer, realm = _transfer(), _realm()
@@ -139,7 +141,7 @@ class JournalPromises:
             entry = await journal.intend(transfer, realm=realm)
         _expect(realm, entry.realm, "the realm of a claimed round")
 
-    @_whole
+    @_run_sync
     async def test_nothing_is_claimed_that_was_not_intended(self) -> None:
         """Neither an unknown key nor a round that there is not."""
         transfer, realm = _transfer(), _realm()
@@ -150,7 +152,7 @@ class JournalPromises:
         _expect(expected=False, found=unknown, what="a claim of an unknown key")
         _expect(expected=False, found=absent, what="a claim of a round that there is not")
 
-    @_whole
+    @_run_sync
     async def test_a_settled_round_is_never_claimed_again(self) -> None:
         """There is no way back from `sent`."""
         for state in (_CONFIRMED, _REJECTED, _UNKNOWN):
@@ -163,9 +165,9 @@ class JournalPromises:
                 entry = await journal.intend(transfer, realm=realm)
             _expect(expected=True, found=settled, what=f"settle() as {state.value}")
             _expect(expected=False, found=again, what=f"a claim of what is {state.value}")
-            _expect(_values(transfer, state, 1), _seen(entry), "a settled round")
+            _expect(_values(transfer, state, 1), _values_of(entry), "a settled round")
 
-    @_whole
+    @_run_sync
     async def test_only_the_attempt_that_claimed_settles(self) -> None:
         """Nobody else knows what became of it."""
         transfer, realm = _transfer(), _realm()
@@ -177,9 +179,9 @@ class JournalPromises:
             entry = await journal.intend(transfer, realm=realm)
         _expect(expected=False, found=early, what="settling what was not claimed")
         _expect(expected=False, found=stranger, what="settling somebody else's attempt")
-        _expect(_values(transfer, _SENT, 1), _seen(entry), "the round that nobody settled")
+        _expect(_values(transfer, _SENT, 1), _values_of(entry), "the round that nobody settled")
 
-    @_whole
+    @_run_sync
     async def test_a_stranger_s_settlement_changes_nothing(self) -> None:
         """Whatever it says, and before and after the round was settled by its own attempt."""
         transfer, realm = _transfer(), _realm()
@@ -191,7 +193,7 @@ class JournalPromises:
             await self._expect_no_stranger(journal, transfer, realm, _REJECTED)
         _expect(expected=True, found=own, what="settling the own attempt")
 
-    @_whole
+    @_run_sync
     async def test_a_claimed_round_refuses_another_realm(self) -> None:
         """It stays with the account that may have been asked to pay it."""
         transfer, realm = _transfer(), _realm()
@@ -203,7 +205,7 @@ class JournalPromises:
         _expect(expected=False, found=stranger, what="a claim from another realm")
         _expect((_SENT, realm, "a"), (entry.state, entry.realm, entry.attempt), "the round")
 
-    @_whole
+    @_run_sync
     async def test_the_spellings_of_one_text_are_one_key(self) -> None:
         """An accent of one code point or of two; the entry has the key to claim by."""
         realm = _realm()
@@ -219,20 +221,20 @@ class JournalPromises:
                 again = await journal.intend(other, realm=realm)
             _expect((entry.key, _SENT), (again.key, again.state), "the key in another spelling")
 
-    @_whole
+    @_run_sync
     async def test_a_decision_is_written_whatever_its_text_is(self) -> None:
         """What a server says may not fit into the store; what became of the money must."""
-        for said in ("no \u2013 not today", "\N{MONEY BAG}", "a\0b", "\ud800", "x" * 100_000):
+        for text in ("no \u2013 not today", "\N{MONEY BAG}", "a\0b", "\ud800", "x" * 100_000):
             transfer, realm = _transfer(), _realm()
             async with self.open() as journal:
                 await journal.intend(transfer, realm=realm)
                 await self._claim(journal, transfer, realm)
-                found = await self._settle(journal, transfer, _REJECTED, said=said)
+                found = await self._settle(journal, transfer, _REJECTED, text=text)
                 entry = await journal.intend(transfer, realm=realm)
-            _expect(expected=True, found=found, what=f"settle() with the text {said!r:.20}")
-            _expect(_values(transfer, _REJECTED, 1), _seen(entry), "the settled round")
+            _expect(expected=True, found=found, what=f"settle() with the text {text!r:.20}")
+            _expect(_values(transfer, _REJECTED, 1), _values_of(entry), "the settled round")
 
-    @_whole
+    @_run_sync
     async def test_a_round_that_never_left_is_withdrawn(self) -> None:
         """Then it is never sent; what was claimed is not withdrawn."""
         transfer, realm = _transfer(), _realm()
@@ -243,14 +245,14 @@ class JournalPromises:
         _expect(expected=True, found=withdrawn, what="settle() as refuted of an intended round")
         _expect(expected=False, found=claimed, what="a claim of a withdrawn round")
 
-    @_whole
+    @_run_sync
     async def test_an_unknown_round_may_not_be_settled_as_if_open(self) -> None:
         """A key that is not on record has no end."""
         async with self.open() as journal:
             found = await self._settle(journal, _transfer(), _CONFIRMED)
         _expect(expected=False, found=found, what="settling an unknown key")
 
-    @_whole
+    @_run_sync
     async def test_a_client_has_one_open_transfer(self) -> None:
         """While one is sent or unknown, another one to it is refused and stays intended."""
         if not self.one_open_per_client:
@@ -261,13 +263,13 @@ class JournalPromises:
             for transfer in (first, second):
                 await journal.intend(transfer, realm=realm)
             await self._claim(journal, first, realm)
-            await self._expect_in_the_way(journal, second, realm, first)
+            await self._expect_blocked(journal, second, realm, first)
             await self._settle(journal, first, _UNKNOWN)
-            await self._expect_in_the_way(journal, second, realm, first)
+            await self._expect_blocked(journal, second, realm, first)
             entry = await journal.intend(second, realm=realm)
-        _expect(_values(second, _INTENDED, 1), _seen(entry), "the round that had to wait")
+        _expect(_values(second, _INTENDED, 1), _values_of(entry), "the round that had to wait")
 
-    @_whole
+    @_run_sync
     async def test_a_settled_transfer_frees_its_client(self) -> None:
         """Confirmed and rejected are ends."""
         realm, client = _realm(), _transfer().client_user_id
@@ -293,24 +295,24 @@ class JournalPromises:
         state: TransferState,
         *,
         attempt: str = "a",
-        said: str = "said so",
+        text: str = "said so",
     ) -> bool:
         return await journal.settle(
-            transfer.idempotency_key, 1, attempt, state, status_code=200, response_msg=said
+            transfer.idempotency_key, 1, attempt, state, status_code=200, response_msg=text
         )
 
     async def _expect_no_stranger(
         self, journal: TransferJournal, transfer: Transfer, realm: str, state: TransferState
     ) -> None:
-        for said in (_CONFIRMED, _REJECTED, _UNKNOWN, _REFUTED):
-            found = await self._settle(journal, transfer, said, attempt="b", said="by another")
-            _expect(expected=False, found=found, what=f"somebody else's settle() as {said.value}")
+        for wanted in (_CONFIRMED, _REJECTED, _UNKNOWN, _REFUTED):
+            found = await self._settle(journal, transfer, wanted, attempt="b", text="by another")
+            _expect(expected=False, found=found, what=f"somebody else's settle() as {wanted.value}")
         entry = await journal.intend(transfer, realm=realm)
         _expect((state, "a"), (entry.state, entry.attempt), "what nobody else has settled")
         if entry.response_msg == "by another":
             raise BrokenPromiseError("the round has the words of somebody else's settle()")
 
-    async def _expect_in_the_way(
+    async def _expect_blocked(
         self, journal: TransferJournal, transfer: Transfer, realm: str, other: Transfer
     ) -> None:
         try:
@@ -339,7 +341,7 @@ def _values(transfer: Transfer, state: TransferState, number: int) -> tuple[obje
     return (*attrs.astuple(transfer), state, number)
 
 
-def _seen(entry: JournalEntry) -> tuple[object, ...]:
+def _values_of(entry: JournalEntry) -> tuple[object, ...]:
     values = (entry.key, entry.client_user_id, entry.amount, entry.currency)
     return (*values, entry.state, entry.round)
 

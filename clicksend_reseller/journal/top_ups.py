@@ -196,22 +196,22 @@ class _Policy:
     def decide(
         self, account: Account, entries: Sequence[JournalEntry]
     ) -> TopUp | SkippedTopUp | None:
-        done = _answered(entries)
-        entry = next((entry for entry in entries if entry.state in _MAY_BE_SENT), done)
+        blocking = _blocking_entry(entries)
+        entry = next((entry for entry in entries if entry.state in _MAY_BE_SENT), blocking)
         if not account.balance.is_finite():
             return SkippedTopUp(account=account, reason="its balance is no number", entry=entry)
         is_low = account.balance < self.below
-        if done is not None and (is_low or done.state is TransferState.CONFIRMED):
-            return SkippedTopUp(account=account, reason=_what_was(done), entry=done)
+        if blocking is not None and (is_low or blocking.state is TransferState.CONFIRMED):
+            return SkippedTopUp(account=account, reason=_entry_reason(blocking), entry=blocking)
         if not is_low:
             return None if entry is None else self._not_low(account, entry)
-        if reason := self._why_not(account):
+        if reason := self._skip_reason(account):
             return SkippedTopUp(account=account, reason=reason, entry=entry)
         return self._row(account, entry)
 
     def _not_low(self, account: Account, entry: JournalEntry) -> SkippedTopUp:
         if entry.state in OPEN:
-            return SkippedTopUp(account=account, reason=_what_was(entry), entry=entry)
+            return SkippedTopUp(account=account, reason=_entry_reason(entry), entry=entry)
         return SkippedTopUp(
             account=account,
             reason=f"no longer below {self.below}: its balance is {account.balance:f}",
@@ -219,7 +219,7 @@ class _Policy:
             is_withdrawn=entry.state is TransferState.INTENDED,
         )
 
-    def _why_not(self, account: Account) -> str:
+    def _skip_reason(self, account: Account) -> str:
         code = account.currency_code
         if account.banned:
             return "banned"
@@ -250,7 +250,7 @@ class _Policy:
 
 _MAY_BE_SENT = frozenset({TransferState.INTENDED, TransferState.REJECTED})
 # Of several keys the one that says most about the client.
-_ANSWERED = (
+_BLOCKING = (
     TransferState.CONFIRMED,
     TransferState.SENT,
     TransferState.UNKNOWN,
@@ -258,13 +258,13 @@ _ANSWERED = (
 )
 
 
-def _answered(entries: Sequence[JournalEntry]) -> JournalEntry | None:
+def _blocking_entry(entries: Sequence[JournalEntry]) -> JournalEntry | None:
     """Find the round after which the client is not paid, whatever its balance is."""
-    found = [entry for entry in entries if entry.state in _ANSWERED]
-    return min(found, key=lambda entry: _ANSWERED.index(entry.state), default=None)
+    found = [entry for entry in entries if entry.state in _BLOCKING]
+    return min(found, key=lambda entry: _BLOCKING.index(entry.state), default=None)
 
 
-def _what_was(entry: JournalEntry) -> str:
+def _entry_reason(entry: JournalEntry) -> str:
     match entry.state:
         case TransferState.CONFIRMED:
             return f"paid already: {entry.amount} {entry.currency} under {entry.key!r}"

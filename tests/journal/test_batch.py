@@ -369,7 +369,7 @@ async def test_a_batch_that_is_cancelled_before_its_rows_began_has_tried_none(sa
 
         await batch._run._record()
         batch._run._fill()
-        for task in batch._run._under_way:
+        for task in batch._run._running:
             task.cancel()
         await batch._run._drain()
     assert (6, 0) == (batch.report.remaining, len(sandbox.requests))

@@ -46,8 +46,10 @@ class Decisions(Records):
                 has renewed it.
         """
         check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: transactions.renew(own, key, spell(by), spell(note), seen)
+        return await self._write_decision(
+            lambda connection, encode: transactions.renew(
+                connection, key, encode(by), encode(note), seen
+            )
         )
 
     async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
@@ -71,8 +73,10 @@ class Decisions(Records):
         if not isinstance(applied, bool):
             raise TypeError(f"applied must be True or False, not {applied!r}")
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
-        return await self._write_words(
-            lambda own, spell: transactions.resolve(own, key, state, spell(by), spell(note))
+        return await self._write_decision(
+            lambda connection, encode: transactions.resolve(
+                connection, key, state, encode(by), encode(note)
+            )
         )
 
     async def revise(self, transfer: Transfer, *, by: str, note: str) -> int:
@@ -93,8 +97,8 @@ class Decisions(Records):
         """
         check_transfer(transfer)
         check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: revise(own, transfer, spell(by), spell(note))
+        return await self._write_decision(
+            lambda connection, encode: revise(connection, transfer, encode(by), encode(note))
         )
 
     async def hold(self, before: datetime | None = None, *, by: str, note: str) -> Held:
@@ -123,19 +127,19 @@ class Decisions(Records):
         if before is not None:
             check_moment("before", before)
         check_signature(by, note)
-        return await self._write_words(
-            lambda own, spell: transactions.hold(own, before, spell(by), spell(note))
+        return await self._write_decision(
+            lambda connection, encode: transactions.hold(
+                connection, before, encode(by), encode(note)
+            )
         )
 
-    # --- on the way to the database
-
-    async def _write_words(
+    async def _write_decision(
         self, work: Callable[[AsyncConnection, Spell], Coroutine[Any, Any, T]]
     ) -> T:
-        """Write a person's decision, with its words as they are or escaped."""
+        """Write a person's decision; where its texts do not fit the encoding, with them escaped."""
         try:
-            return await self._database.write(lambda own: work(own, storable))
+            return await self._database.write(lambda connection: work(connection, storable))
         except JournalError as error:
             if not is_about_text(error):
                 raise
-        return await self._database.write(lambda own: work(own, escaped))
+        return await self._database.write(lambda connection: work(connection, escaped))

@@ -1,4 +1,4 @@
-"""The steps in SQL: the conditions in these WHEREs are the whole of the safety."""
+"""The SQL statements of a journal; its safety rests on the conditions in their WHEREs."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def insert_round(
 def claim(
     dialect: Dialect, key: str, number: int, *, realm: str, attempt: str, one_open: bool
 ) -> Update:
-    """Turn `intended` into `sent`: one row for one of all callers, none for the others."""
+    """Turn `intended` into `sent`, which changes a row for one caller only."""
     client = literal(f"{realm}#") + cast(c.client_user_id, String)
     return (
         update(table)
@@ -161,7 +161,7 @@ def settle(
 
 
 def annotate(key: str, number: int, attempt: str, words: str) -> Update:
-    """Keep an answer that came after a person had decided."""
+    """Add to the note an answer that came after a person had decided."""
     note = case((func.coalesce(c.note, "") == "", words), else_=c.note + f"; {words}")
     return (
         update(table).where(c.key == key, c.round == number, c.attempt == attempt).values(note=note)
@@ -232,8 +232,8 @@ def page(condition: ColumnElement[bool], after: Sequence[Any] | None, size: int)
     if after is None:
         return statement
     created, key, number = after
-    place = tuple_(literal(created, UTCDateTime), literal(key), literal(number))
-    return statement.where(tuple_(*order) > place)
+    position = tuple_(literal(created, UTCDateTime), literal(key), literal(number))
+    return statement.where(tuple_(*order) > position)
 
 
 def is_pending() -> ColumnElement[bool]:
@@ -249,10 +249,10 @@ def is_unresolved(dialect: Dialect, older_than: float) -> ColumnElement[bool]:
     return or_(c.state == TransferState.UNKNOWN.value, forgotten)
 
 
-def is_like(
+def matching(
     *, state: TransferState | None, client_user_id: int | None, since: datetime | None
 ) -> ColumnElement[bool]:
-    """Whatever was asked for."""
+    """The condition of a filter; None is no filter."""
     wanted: list[ColumnElement[bool]] = [literal(value=True)]
     if state is not None:
         wanted.append(c.state == state.value)

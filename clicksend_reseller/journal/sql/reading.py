@@ -93,7 +93,7 @@ class Records:
         wanted = None if state is None else TransferState(state)
         if since is not None:
             check_moment("since", since)
-        condition = queries.is_like(state=wanted, client_user_id=client_user_id, since=since)
+        condition = queries.matching(state=wanted, client_user_id=client_user_id, since=since)
         async for entry in self._walk(lambda: condition):
             yield entry
 

@@ -11,7 +11,7 @@ from clicksend_reseller.journal.sql import queries, transactions
 __all__ = ["revise"]
 
 
-async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -> int:
+async def revise(connection: AsyncConnection, transfer: Transfer, by: str, note: str) -> int:
     """Withdraw the newest round and open the next one with other values, in one transaction.
 
     A worker that has read the old round finds it refuted, so it sends neither the old amount nor
@@ -21,7 +21,7 @@ async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -
         JournalError: the newest round is not intended, or somebody else was quicker.
         KeyReusedError: it is for another client.
     """
-    row = await transactions.newest(own, transfer.idempotency_key)
+    row = await transactions.newest(connection, transfer.idempotency_key)
     key = row.key
     if row.state != TransferState.INTENDED.value:
         raise JournalError(
@@ -34,15 +34,15 @@ async def revise(own: AsyncConnection, transfer: Transfer, by: str, note: str) -
             f"{transfer.client_user_id}: use another key for another transfer",
             permanent=True,
         )
-    withdrawn = queries.resolve(own.dialect, row, TransferState.REFUTED, by=by, note=note)
-    if not await transactions.changes_one(own, withdrawn):
+    withdrawn = queries.resolve(connection.dialect, row, TransferState.REFUTED, by=by, note=note)
+    if not await transactions.changes_one(connection, withdrawn):
         raise JournalError(f"{key!r} has changed meanwhile: look at it again")
     number = int(row.round) + 1
     # Under the spelling on record: another one would be a key of its own.
     values = queries.values_of(transfer, key)
     try:
-        await own.execute(
-            queries.insert_round(own.dialect, row, number, by=by, note=note, values=values)
+        await connection.execute(
+            queries.insert_round(connection.dialect, row, number, by=by, note=note, values=values)
         )
     except IntegrityError as exc:
         raise JournalError(f"someone else has just opened round {number} of {key!r}") from exc

@@ -110,7 +110,7 @@ async def _create(connection: AsyncConnection, *, is_sqlite: bool) -> None:
 async def _create_all(connection: AsyncConnection) -> None:
     # IF NOT EXISTS looks at the first schema of the search_path only. A second table there would
     # hide the first, with all that was sent.
-    if await connection.run_sync(lambda own: inspect(own).has_table(table.name)):
+    if await connection.run_sync(lambda sync: inspect(sync).has_table(table.name)):
         return
     await connection.execute(CreateTable(table, if_not_exists=True))
     for index in sorted(table.indexes, key=lambda index: str(index.name)):

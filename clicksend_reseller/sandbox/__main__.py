@@ -46,15 +46,15 @@ def main(
     parser = _parser(program)
     options = parser.parse_args(arguments)
     try:
-        sandbox = _opened(options)
+        sandbox = _make_sandbox(options)
     except ValueError as exc:
         parser.error(str(exc))
     try:
         asyncio.run(_serve(sandbox, options))
     except ImportError as exc:
-        return _failed(str(exc))
+        return _fail(str(exc))
     except OSError as exc:
-        return _failed(_unbound(exc, options))
+        return _fail(_bind_error(exc, options))
     return 0
 
 
@@ -108,7 +108,7 @@ def _port(word: str) -> int:
     return port
 
 
-def _opened(options: argparse.Namespace) -> Sandbox:
+def _make_sandbox(options: argparse.Namespace) -> Sandbox:
     rates = read_rates(options.rate)
     sandbox = Sandbox(
         accounts=_accounts(options.accounts, rates),
@@ -149,16 +149,16 @@ def _arm(sandbox: Sandbox, word: str) -> None:
 async def _serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
     # What uvicorn has to say of a taken port is said here, once and with the way out.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    leave = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends asyncio.run
-            asyncio.get_running_loop().add_signal_handler(number, leave.set)
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with sandbox.serve(options.host, options.port) as served:
         _announce(served, only_env=options.env)
         if options.open:
             # A browser may take its time, or run in this terminal: nobody waits for it.
             threading.Thread(target=webbrowser.open, args=[served.console_url], daemon=True).start()
-        await leave.wait()
+        await stop.wait()
 
 
 def _announce(served: Served, *, only_env: bool) -> None:
@@ -174,23 +174,23 @@ def _announce(served: Served, *, only_env: bool) -> None:
     sys.stdout.write("\n".join([*(said[2:] if only_env else said), ""]))
     sys.stdout.flush()
     if only_env:
-        _let_go_of_stdout()
+        _release_stdout()
 
 
-def _let_go_of_stdout() -> None:
+def _release_stdout() -> None:
     # `eval "$(… --env &)"` waits until nobody holds the pipe any more.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
-def _unbound(exc: OSError, options: argparse.Namespace) -> str:
+def _bind_error(exc: OSError, options: argparse.Namespace) -> str:
     if exc.errno == errno.EADDRINUSE:
         return f"port {options.port} is taken: `--port 0` picks a free one"
     return f"cannot listen on {options.host!r}, port {options.port}: {exc.strerror or exc}"
 
 
-def _failed(message: str) -> int:
+def _fail(message: str) -> int:
     sys.stderr.write(f"{message}\n")
     return 1
 

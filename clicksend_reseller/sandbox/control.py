@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from clicksend_reseller.sandbox.service.accounts import read_client, show
+from clicksend_reseller.sandbox.service.accounts import account_json, read_client
 from clicksend_reseller.sandbox.service.faults import Where, make_fault
 from clicksend_reseller.sandbox.service.money import money
 
@@ -51,7 +51,7 @@ class SandboxControl:
             KeyError: there is no such client.
         """
         client = self._find(client_user_id)
-        return show(client, client.balance)
+        return account_json(client, client.balance)
 
     def balance(self, client_user_id: int) -> Decimal:
         """Give a client's balance, in the client's own currency.
@@ -134,7 +134,7 @@ class SandboxControl:
             if client.user_id in state.clients:
                 raise ValueError(f"user_id {client.user_id} is taken")
             state.add(client)
-        return show(client, client.balance)
+        return account_json(client, client.balance)
 
     def reset(self) -> None:
         """Go back to the beginning: accounts, credit, ledger, requests, faults and chances."""

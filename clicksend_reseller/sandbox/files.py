@@ -46,8 +46,10 @@ def read_accounts(path: Path, *, currencies: Container[str] = RATES) -> list[Cli
         try:
             clients.append(reader.read(as_object(row)))
         except ValueError as exc:
-            place = _places(text, rows)[number]  # looked for only now: it takes as long as reading
-            raise ValueError(f"{path}, line {text.count(chr(10), 0, place) + 1}: {exc}") from exc
+            position = _positions(text, rows)[
+                number
+            ]  # looked for only now: it takes as long as reading
+            raise ValueError(f"{path}, line {text.count(chr(10), 0, position) + 1}: {exc}") from exc
     return clients
 
 
@@ -77,18 +79,18 @@ def _rows(path: Path, content: object) -> list[object]:
     return cast("list[object]", rows)
 
 
-def _places(text: str, rows: list[object]) -> list[int]:
+def _positions(text: str, rows: list[object]) -> list[int]:
     """Find where each row begins, which the parser does not say."""
     for begin in (0, *(key.end() for key in _ACCOUNTS.finditer(text))):
         opened = text.index("[", begin)
         if _DECODER.raw_decode(text, opened)[0] == rows:
-            return list(_begins(text, opened + 1, len(rows)))
+            return list(_row_starts(text, opened + 1, len(rows)))
     raise AssertionError  # the rows were read from this very text
 
 
-def _begins(text: str, place: int, count: int) -> Iterator[int]:
+def _row_starts(text: str, position: int, count: int) -> Iterator[int]:
     for _ in range(count):
-        while text[place] in _BETWEEN:
-            place += 1
-        yield place
-        place = _DECODER.raw_decode(text, place)[1]
+        while text[position] in _BETWEEN:
+            position += 1
+        yield position
+        position = _DECODER.raw_decode(text, position)[1]

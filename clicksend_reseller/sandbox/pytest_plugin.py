@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clicksend_reseller.sandbox.background import ServedSandbox
 
 _MARKER = "reseller_sandbox"
-_KEPT: pytest.StashKey[Sandbox] = pytest.StashKey()
+_SANDBOX: pytest.StashKey[Sandbox] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def reseller_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """The ClickSend Reseller API in process: arm faults, ask the ledger. New for each test."""
-    sandbox = _made_as_marked(request.node)
-    request.node.stash[_KEPT] = sandbox
+    sandbox = _sandbox_of(request.node)
+    request.node.stash[_SANDBOX] = sandbox
     return sandbox
 
 
@@ -64,7 +64,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to the report of a failure what happened in the test's sandbox."""
     report = yield
-    sandbox = item.stash.get(_KEPT, None)
+    sandbox = item.stash.get(_SANDBOX, None)
     if report.failed and sandbox is not None:
         from clicksend_reseller.sandbox.trace import trace  # noqa: PLC0415 - see the top
 
@@ -72,19 +72,19 @@ def pytest_runtest_makereport(
     return report
 
 
-def _made_as_marked(node: pytest.Item) -> Sandbox:
+def _sandbox_of(node: pytest.Item) -> Sandbox:
     asked: dict[str, Any] = {}
     for marker in node.iter_markers(_MARKER):  # the closest one first
         if marker.args:
             pytest.fail(f"{_MARKER} takes named arguments only: accounts=3", pytrace=False)
         asked = {**marker.kwargs, **asked}
     try:
-        return _made(asked)
+        return _make_sandbox(asked)
     except (TypeError, ValueError) as exc:
         raise pytest.fail.Exception(f"{_MARKER}: {exc}", pytrace=False) from None
 
 
-def _made(asked: dict[str, Any]) -> Sandbox:
+def _make_sandbox(asked: dict[str, Any]) -> Sandbox:
     import inspect  # noqa: PLC0415 - see the top
 
     from clicksend_reseller.sandbox import Quirks, Sandbox  # noqa: PLC0415 - see the top
@@ -97,9 +97,9 @@ def _made(asked: dict[str, Any]) -> Sandbox:
                 f"its quirks are {', '.join(quirks)}"
             )
     given = {name: asked[name] for name in asked if name in arguments}
-    habits = {name: asked[name] for name in asked if name in quirks}
-    if not habits:
+    quirk_options = {name: asked[name] for name in asked if name in quirks}
+    if not quirk_options:
         return Sandbox(**given)
     if "quirks" in given:
         raise ValueError("name the quirks one by one, or pass quirks=Quirks(…), but not both")
-    return Sandbox(quirks=Quirks(**habits), **given)
+    return Sandbox(quirks=Quirks(**quirk_options), **given)

@@ -41,27 +41,27 @@ class RemoteSandbox:
 
     def __init__(self, url: str | None = None, *, timeout: float = 5.0) -> None:
         given = url or os.environ.get("CLICKSEND_BASE_URL", "")
-        place = urlsplit(given)
-        if place.scheme != "http" or place.hostname not in LOOPBACK_HOSTS:
+        parts = urlsplit(given)
+        if parts.scheme != "http" or parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError(f"a sandbox is at http://127.0.0.1:8730 or so, not {given!r}")
-        self._root = f"http://{place.netloc}/_sandbox/"
+        self._root = f"http://{parts.netloc}/_sandbox/"
         self._timeout = timeout
         self._opener = build_opener(ProxyHandler({}))  # loopback is reached without a proxy
 
     @property
     def credit(self) -> Decimal:
         """The reseller's own credit."""
-        return Decimal(self._ask("GET", "state")["credit"])
+        return Decimal(self._call("GET", "state")["credit"])
 
     @property
     def ledger(self) -> tuple[Entry, ...]:
         """Every transfer that was applied, the oldest first."""
-        return tuple(_entry(each) for each in self._ask("GET", "ledger"))
+        return tuple(_entry(each) for each in self._call("GET", "ledger"))
 
     @property
     def requests(self) -> tuple[Mapping[str, Any], ...]:
         """The last 10,000 requests that arrived, as JSON, with secrets masked."""
-        return tuple(self._ask("GET", "requests"))
+        return tuple(self._call("GET", "requests"))
 
     def account(self, client_user_id: int) -> Mapping[str, Any]:
         """Give a client as the API would show it, with the balance of this moment.
@@ -69,7 +69,7 @@ class RemoteSandbox:
         Raises:
             KeyError: there is no such client.
         """
-        for account in self._ask("GET", "state")["accounts"]:
+        for account in self._call("GET", "state")["accounts"]:
             if account["user_id"] == client_user_id:
                 return {name: account[name] for name in account if name != "currency"}
         raise KeyError(f"no client {client_user_id!r} in this sandbox")
@@ -96,12 +96,12 @@ class RemoteSandbox:
         Raises:
             ValueError: an unknown kind, operation or field, or an impossible value.
         """
-        armed = self._ask("POST", "faults", {"kind": kind, **where})
+        armed = self._call("POST", "faults", {"kind": kind, **where})
         return Fault(**{name: armed[name] for name in armed if name in _FAULT_FIELDS})
 
     def clear_faults(self) -> None:
         """Forget the armed faults."""
-        self._ask("DELETE", "faults")
+        self._call("DELETE", "faults")
 
     def spend(self, client_user_id: int, amount: str | int | Decimal) -> None:
         """Let a client use up credit, as clients do at any moment.
@@ -110,7 +110,7 @@ class RemoteSandbox:
             KeyError: there is no such client.
             ValueError: not an amount above zero.
         """
-        self._ask("POST", f"accounts/{client_user_id}/spend", {"amount": amount})
+        self._call("POST", f"accounts/{client_user_id}/spend", {"amount": amount})
 
     def add_account(self, **fields: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the wire's own fields
         """Let another client in.
@@ -121,21 +121,21 @@ class RemoteSandbox:
         Raises:
             ValueError: the id is taken, or a field cannot be read.
         """
-        added = self._ask("POST", "accounts", fields)
+        added = self._call("POST", "accounts", fields)
         return {name: added[name] for name in added if name != "currency"}
 
     def reset(self) -> None:
         """Go back to the beginning: accounts, credit, ledger, requests, faults and chances."""
-        self._ask("POST", "reset")
+        self._call("POST", "reset")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         content = None if body is None else json.dumps(body, default=str).encode()
         request = Request(self._root + path, content, method=method)  # noqa: S310 - http, checked above
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 return json.loads(answer.read() or "null")
         except HTTPError as exc:
-            raise _refusal(exc) from None
+            raise _to_error(exc) from None
         except (OSError, HTTPException) as exc:
             raise ConnectionError(
                 f"no sandbox answers at {self._root} ({exc}): "
@@ -148,7 +148,7 @@ def _entry(written: Mapping[str, Any]) -> Entry:
     return Entry(**{**written, **money})
 
 
-def _refusal(answer: HTTPError) -> Exception:
+def _to_error(answer: HTTPError) -> Exception:
     with answer:
         content = read_json(answer.read()) or {}
     message = content.get("error", f"{answer.url} answers {answer.status}: is it a sandbox?")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from clicksend_reseller.sandbox.service.accounts import show
+from clicksend_reseller.sandbox.service.accounts import account_json
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.redaction import masked
 
@@ -33,7 +33,7 @@ def state(held: SandboxState) -> dict[str, Any]:
 
 def account(client: Client) -> dict[str, Any]:
     """Give a client as the wire has it, and what the balance is counted in."""
-    return {**show(client, client.balance), "currency": client.currency}
+    return {**account_json(client, client.balance), "currency": client.currency}
 
 
 def entry(written: Entry) -> dict[str, Any]:

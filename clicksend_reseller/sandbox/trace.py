@@ -53,30 +53,30 @@ def trace(sandbox: SandboxControl) -> str:
 def line(request: LoggedRequest, entry: Entry | None) -> str:
     """Describe one request and of the transfer that it caused, if it did."""
     asked = f" {_transfer(request.body)}" if request.operation == "transfer_credit" else ""
-    return f"{request.method} {_place(request)}{asked} → {outcome(request, entry)}"
+    return f"{request.method} {_path(request)}{asked} → {outcome(request, entry)}"
 
 
 def outcome(request: LoggedRequest, entry: Entry | None) -> str:
     """Say whether a request's transfer was applied, and what the caller got."""
-    got = _got(request)
+    got = _answer_words(request)
     if entry is not None:
-        return f"applied, {_received(got, entry, request)}"
+        return f"applied, {_delivery(got, entry, request)}"
     return f"not applied, {got}" if request.operation == "transfer_credit" else got
 
 
-def _got(request: LoggedRequest) -> str:
+def _answer_words(request: LoggedRequest) -> str:
     if request.fault is None:
         return f"answer {request.status}"
     return _GOT[request.fault].format(status=request.status)
 
 
-def _received(got: str, entry: Entry, request: LoggedRequest) -> str:
+def _delivery(got: str, entry: Entry, request: LoggedRequest) -> str:
     # A caller who left by itself is the only one that no fault kept from the right answer.
     left = not entry.told and request.fault in {None, "slow"}
     return f"{got}, but the caller had gone" if left else got
 
 
-def _place(request: LoggedRequest) -> str:
+def _path(request: LoggedRequest) -> str:
     path = request.path.removeprefix("/v3/").removeprefix("reseller/")
     return _short(f"{path}?{masked_query(request.query)}" if request.query else path, 60)
 

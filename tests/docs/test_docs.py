@@ -25,7 +25,7 @@ from sybil.parsers.myst import CodeBlockParser
 import clicksend_reseller
 from clicksend_reseller.journal import EDGES, SQLJournal
 from clicksend_reseller.sandbox.background import serve_beside
-from clicksend_reseller.sandbox.pytest_plugin import _made
+from clicksend_reseller.sandbox.pytest_plugin import _make_sandbox
 from clicksend_reseller.sandbox.service.faults import KINDS
 from pictures import ASKED, HAPPENED, repeated
 from support.command_line import parsed
@@ -87,7 +87,7 @@ class Reader:
 
     def sandbox_for(self, function):
         marks = [m for m in getattr(function, "pytestmark", ()) if m.name == "reseller_sandbox"]
-        return _made(marks[0].kwargs if marks else {})
+        return _make_sandbox(marks[0].kwargs if marks else {})
 
     def finish(self, result):
         if inspect.iscoroutine(result):

@@ -8,7 +8,7 @@ import httpx
 from clicksend_reseller import AsyncResellerClient
 from clicksend_reseller.sandbox import Sandbox
 from clicksend_reseller.sandbox.background import serve_beside
-from clicksend_reseller.sandbox.console.view import Asked, console_page
+from clicksend_reseller.sandbox.console.view import PageQuery, console_page
 from clicksend_reseller.sandbox.serialize import state
 from clicksend_reseller.sandbox.service.exchange import exchange, refuse
 from clicksend_reseller.sandbox.service.messages import Request
@@ -38,7 +38,7 @@ USES = {
     "a request": lambda sandbox: exchange(sandbox.state, Request(method="GET", path="/v3")),
     "a refusal": lambda sandbox: refuse(sandbox.state, "GET", "/v3"),
     "the state": lambda sandbox: state(sandbox.state),
-    "the page": lambda sandbox: console_page(sandbox.state, Asked()),
+    "the page": lambda sandbox: console_page(sandbox.state, PageQuery()),
 }
 
 

@@ -446,7 +446,7 @@ async def test_the_stream_gives_the_revision_now_and_after_each_change(desk):
 
 async def test_a_silent_stream_says_that_it_lives(desk, monkeypatch):
     """Or a proxy, or a page, would take it for dead."""
-    monkeypatch.setattr(events, "SILENCE", 0.01)
+    monkeypatch.setattr(events, "KEEPALIVE_SECONDS", 0.01)
     async with desk.browser() as browser, browser.stream("GET", "events") as stream:
         lines = stream.aiter_lines()
         await heard(lines, 1)
@@ -455,7 +455,7 @@ async def test_a_silent_stream_says_that_it_lives(desk, monkeypatch):
 
 async def test_a_change_in_another_thread_is_heard(desk, monkeypatch):
     """The server has a loop of its own, which no other thread may touch but by its one door."""
-    monkeypatch.setattr(events, "PAUSE", 0)
+    monkeypatch.setattr(events, "COALESCE_SECONDS", 0)
     loop = asyncio.get_running_loop()
     loop.set_debug(True)  # it says so where another thread touches it
     try:
@@ -481,7 +481,7 @@ async def test_a_closed_stream_is_forgotten(desk):
 
 async def test_a_stop_tells_the_streams(monkeypatch):
     """They end with a word and whole, so that a page knows that nobody is there."""
-    monkeypatch.setattr(events, "PAUSE", 0)
+    monkeypatch.setattr(events, "COALESCE_SECONDS", 0)
     sandbox = Sandbox()
     async with httpx.AsyncClient(trust_env=False) as client:
         async with sandbox.serve() as served:

@@ -9,7 +9,7 @@ from clicksend_reseller.sandbox.service.faults import BREAKING, KINDS, FaultTabl
 
 def strikes(table, times, matches=lambda fault: True):
     """Tell for each of so many requests whether it was struck."""
-    return [bool(table.strike(matches)) for _ in range(times)]
+    return [bool(table.use_first(matches)) for _ in range(times)]
 
 
 def test_a_fault_strikes_once_unless_told_otherwise():
@@ -38,7 +38,7 @@ def test_the_first_armed_match_strikes():
     """Each in the order of arming, each once."""
     table = FaultTable(Random(1))
     armed = [table.arm(Fault(kind)) for kind in ("lost", "page", "empty")]
-    assert [*armed, None] == [table.strike(lambda fault: True) for _ in range(4)]
+    assert [*armed, None] == [table.use_first(lambda fault: True) for _ in range(4)]
 
 
 def test_a_request_that_does_not_match_leaves_a_fault_as_it_is():
@@ -82,7 +82,7 @@ def test_a_fault_that_was_armed_strikes_before_one_of_the_cast():
     kinds = [
         fault and fault.kind
         for fault in (
-            sandbox.state.faults.strike(lambda fault: fault.client_user_id == 1011)
+            sandbox.state.faults.use_first(lambda fault: fault.client_user_id == 1011)
             for _ in range(2)
         )
     ]
@@ -107,11 +107,11 @@ def test_clearing_leaves_the_faults_of_the_cast():
     sandbox.clear_faults()
     assert () == sandbox.faults
 
-    def strike(client_user_id):
-        fault = sandbox.state.faults.strike(lambda fault: fault.client_user_id == client_user_id)
+    def use_first(client_user_id):
+        fault = sandbox.state.faults.use_first(lambda fault: fault.client_user_id == client_user_id)
         return fault and fault.kind
 
-    assert [None, "lost", "hang"] == [strike(client) for client in (1010, 1011, 1012)]
+    assert [None, "lost", "hang"] == [use_first(client) for client in (1010, 1011, 1012)]
 
 
 def test_a_smaller_cast_brings_only_its_own_faults():

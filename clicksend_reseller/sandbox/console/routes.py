@@ -18,7 +18,7 @@ from clicksend_reseller.sandbox.console.formats import (
     padding,
 )
 from clicksend_reseller.sandbox.console.rows import amount_shown
-from clicksend_reseller.sandbox.console.view import Asked, console_page
+from clicksend_reseller.sandbox.console.view import PageQuery, console_page
 from clicksend_reseller.sandbox.service.faults import check_served, make_fault
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _Console:
             self._arm(form)
         except ValueError as exc:
             return self._page(request, {}, problem=str(exc), given=form)
-        return _home("faults")
+        return _redirect_home("faults")
 
     def _arm(self, form: Mapping[str, str]) -> None:
         kind, where = form.get("kind", ""), _where(form)
@@ -101,22 +101,22 @@ class _Console:
 
     async def clear(self, _request: Request) -> Response:
         self._sandbox.clear_faults()
-        return _home("faults")
+        return _redirect_home("faults")
 
     async def disarm(self, request: Request) -> Response:
         self._sandbox.clear_fault(request.path_params["id"])
-        return _home("faults")
+        return _redirect_home("faults")
 
     async def spend(self, request: Request) -> Response:
         user_id = request.path_params["id"]
         # A page may be older than a reset: then there is nobody to spend, and the page says so.
         if user_id in self._sandbox.state.clients:
             self._sandbox.spend(user_id, 1)
-        return _home("accounts", _asked(await _form(request)))
+        return _redirect_home("accounts", _asked(await _form(request)))
 
     async def reset(self, _request: Request) -> Response:
         self._sandbox.reset()
-        return _home("credit")
+        return _redirect_home("credit")
 
     def _page(
         self,
@@ -160,12 +160,12 @@ def _file(name: str, media_type: str) -> Callable[[Request], Response]:
     return give
 
 
-def _home(section: str, asked: Asked | None = None) -> Response:
+def _redirect_home(section: str, asked: PageQuery | None = None) -> Response:
     return RedirectResponse(f"{HOME}{asked.query if asked else ''}#{section}", status_code=303)
 
 
-def _asked(given: Mapping[str, str]) -> Asked:
-    return Asked(
+def _asked(given: Mapping[str, str]) -> PageQuery:
+    return PageQuery(
         search=given.get("q", "").strip(),
         page=_number(given.get("page", "")) or 1,
         more=given.get("more") == "1",

@@ -31,7 +31,7 @@ class TransferRow:
         n: its number in the ledger; None where it was not applied.
         client: whom the request names; None where it names nobody.
         amount: as the request has it, which may be no number.
-        fate: PAID, UNKNOWN to the caller, or REFUSED.
+        status: PAID, UNKNOWN to the caller, or REFUSED.
         words: what became of it.
         reason: the API's word, of a refusal.
         entry: of the ledger.
@@ -43,7 +43,7 @@ class TransferRow:
     client: int | None
     amount: Decimal | str
     currency: str
-    fate: str
+    status: str
     words: str
     reason: str = ""
     entry: Entry | None = None
@@ -74,10 +74,10 @@ class RequestRow:
 
 def refused_transfers(state: SandboxState) -> list[LoggedRequest]:
     """Give the requests for a transfer that was not applied, the oldest first."""
-    return [each for each in state.requests if _asks_in_vain(each)]
+    return [each for each in state.requests if _is_unapplied_transfer(each)]
 
 
-def _asks_in_vain(request: LoggedRequest) -> bool:
+def _is_unapplied_transfer(request: LoggedRequest) -> bool:
     return request.operation == "transfer_credit" and request.entry is None
 
 
@@ -100,7 +100,7 @@ def applied_row(entry: Entry) -> TransferRow:
         client=entry.client_user_id,
         amount=entry.amount,
         currency=entry.currency,
-        fate=PAID if entry.told else UNKNOWN,
+        status=PAID if entry.told else UNKNOWN,
         words=f"applied, the answer was {end}",
         entry=entry,
     )
@@ -117,7 +117,7 @@ def refused_row(request: LoggedRequest) -> TransferRow:
         client=request.client_user_id,
         amount=_amount(given.get("balance")),
         currency=_short(given.get("currency")),
-        fate=REFUSED if is_said else UNKNOWN,
+        status=REFUSED if is_said else UNKNOWN,
         words="refused" if is_said else "not applied, but the caller cannot know",
         reason=_reason(request) if is_said else "",
     )

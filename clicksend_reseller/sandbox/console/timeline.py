@@ -135,35 +135,38 @@ def client_timeline(
     kept = tuple(state.balances.get(client.user_id, ()))
     if not kept:
         return Timeline(
-            begun=client.balance, events=[_vain(each, client.balance) for each in refused]
+            begun=client.balance,
+            events=[_unapplied_event(each, client.balance) for each in refused],
         )
     changes = [
-        _change(state, before, after) for before, after in pairwise(kept) if after.since is not None
+        _change_event(state, before, after)
+        for before, after in pairwise(kept)
+        if after.since is not None
     ]
-    vain = [_vain(each, _at(kept, each.time)) for each in refused]
-    events = sorted([*changes, *vain], key=lambda event: event.time)[-POINTS_KEPT:]
+    unapplied = [_unapplied_event(each, _balance_at(kept, each.time)) for each in refused]
+    events = sorted([*changes, *unapplied], key=lambda event: event.time)[-POINTS_KEPT:]
     return Timeline(begun=kept[0].amount, events=events)
 
 
-def _change(state: SandboxState, before: Balance, after: Balance) -> Event:
+def _change_event(state: SandboxState, before: Balance, after: Balance) -> Event:
     change = minus(after.amount, before.amount)
     entry = state.ledger[after.entry - 1] if after.entry else None
     row = applied_row(entry) if entry else None
     return Event(
         time=after.since or 0.0,
-        what=row.fate if row else SPENT,
+        what=row.status if row else SPENT,
         words=_signed(change, f"transfer {row.n}, {row.words}" if row else SPENT),
         amount=after.amount,
     )
 
 
-def _vain(request: LoggedRequest, balance: Decimal) -> Event:
+def _unapplied_event(request: LoggedRequest, balance: Decimal) -> Event:
     row = refused_row(request)
     words = f"{row.words}: {row.reason}" if row.reason else row.words
-    return Event(time=request.time, what=row.fate, words=words, amount=balance)
+    return Event(time=request.time, what=row.status, words=words, amount=balance)
 
 
-def _at(kept: Sequence[Balance], time: float) -> Decimal:
+def _balance_at(kept: Sequence[Balance], time: float) -> Decimal:
     until = [balance.amount for balance in kept if balance.since is None or balance.since <= time]
     return until[-1] if until else kept[0].amount
 
@@ -179,10 +182,10 @@ def credit_timeline(state: SandboxState) -> Timeline:
     is_whole = len(entries) == len(state.ledger)
     begun = state.setup.credit if is_whole else entries[0].credit_after
     shown = entries if is_whole else entries[1:]
-    return Timeline(begun=begun, events=[_moved(entry) for entry in shown])
+    return Timeline(begun=begun, events=[_transfer_event(entry) for entry in shown])
 
 
-def _moved(entry: Entry) -> Event:
+def _transfer_event(entry: Entry) -> Event:
     row = applied_row(entry)
     words = f"transfer {entry.n} to {entry.client_user_id}, {row.words}"
-    return Event(time=entry.time, what=row.fate, words=words, amount=entry.credit_after)
+    return Event(time=entry.time, what=row.status, words=words, amount=entry.credit_after)

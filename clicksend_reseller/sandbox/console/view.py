@@ -50,7 +50,7 @@ KINDS_IN_WORDS = {
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class PageQuery:
     """What a reader wants to see.
 
     Attributes:
@@ -76,15 +76,15 @@ class Asked:
         words = urlencode({name: value for name, value in given.items() if value})
         return f"?{words}" if words else ""
 
-    def at(self, page: int) -> Asked:
+    def at(self, page: int) -> PageQuery:
         """The same search, at another page."""
         return attrs.evolve(self, page=page)
 
-    def with_more(self, *, more: bool) -> Asked:
+    def with_more(self, *, more: bool) -> PageQuery:
         """The same, with or without earlier rows."""
         return attrs.evolve(self, more=more)
 
-    def about(self, request: int) -> Asked:
+    def about(self, request: int) -> PageQuery:
         """The same, and one request whatever its age."""
         return attrs.evolve(self, request=request)
 
@@ -103,7 +103,11 @@ class Row:
 
 
 def console_page(
-    state: SandboxState, asked: Asked, *, problem: str = "", given: Mapping[str, str] | None = None
+    state: SandboxState,
+    asked: PageQuery,
+    *,
+    problem: str = "",
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Give what the template needs, all of one moment.
 
@@ -136,13 +140,15 @@ def _numbers(state: SandboxState, refused: Sequence[LoggedRequest]) -> dict[str,
         "clients": len(state.clients),
         "applied": len(state.ledger),
         "undelivered": sum(not entry.told for entry in state.ledger),
-        "vain": len(refused),
+        "unapplied": len(refused),
         "requests": state.requests_seen,
         "known": state.clients,
     }
 
 
-def _traffic(state: SandboxState, asked: Asked, refused: Sequence[LoggedRequest]) -> dict[str, Any]:
+def _traffic(
+    state: SandboxState, asked: PageQuery, refused: Sequence[LoggedRequest]
+) -> dict[str, Any]:
     count = MORE_ROWS if asked.more else ROWS_SHOWN
     transfers = transfer_rows(state, refused, count)
     logged = list(state.requests)[: -count - 1 : -1]
@@ -163,7 +169,7 @@ def _traffic(state: SandboxState, asked: Asked, refused: Sequence[LoggedRequest]
 
 
 def _accounts(
-    state: SandboxState, asked: Asked, refused: Iterable[LoggedRequest]
+    state: SandboxState, asked: PageQuery, refused: Iterable[LoggedRequest]
 ) -> dict[str, Any]:
     found = [each for each in state.clients.values() if _matches(each, asked.search.lower())]
     found.sort(key=lambda client: client.user_id)
@@ -171,11 +177,11 @@ def _accounts(
     page = min(asked.page, last)
     first = (page - 1) * ACCOUNTS_A_PAGE
     clients = found[first : first + ACCOUNTS_A_PAGE]
-    vain: defaultdict[int | None, list[LoggedRequest]] = defaultdict(list)
+    unapplied: defaultdict[int | None, list[LoggedRequest]] = defaultdict(list)
     for request in refused:
-        vain[request.client_user_id].append(request)
+        unapplied[request.client_user_id].append(request)
     return {
-        "rows": [_row(state, client, vain[client.user_id]) for client in clients],
+        "rows": [_row(state, client, unapplied[client.user_id]) for client in clients],
         "balance_decimals": most_decimals(client.balance for client in clients),
         "found": len(found),
         "asked": asked.at(page),

@@ -88,7 +88,7 @@ def read_client(fields: Mapping[str, Any], *, next_id: int, currency: str = "AUD
     return Client(user_id=user_id, balance=balance, currency=code, row=row)
 
 
-def show(client: Client, balance: Decimal) -> dict[str, Any]:
+def account_json(client: Client, balance: Decimal) -> dict[str, Any]:
     """Give the account object as the wire has it."""
     return {"user_id": client.user_id, "balance": str(balance), **client.row}
 

@@ -10,15 +10,15 @@ import attrs
 
 from clicksend_reseller._wire.operations import ENDPOINTS
 from clicksend_reseller.sandbox.service.accounts import (
+    account_json,
     in_old_style,
     read_client,
-    show,
     with_int_phones,
 )
 from clicksend_reseller.sandbox.service.forms import (
     account_form,
-    client_in,
-    dialled,
+    client_id_in,
+    international_phone,
     read_json,
     transfer_form,
 )
@@ -87,7 +87,7 @@ def identify(request: Request) -> Target:
 
 def _client(found: re.Match[str], operation: str, request: Request) -> int | None:
     if operation == "transfer_credit":
-        return client_in(read_json(request.body))
+        return client_id_in(read_json(request.body))
     return int(found[1]) if found.re.groups else None
 
 
@@ -135,20 +135,20 @@ def credentials(username: str, api_key: str) -> str:
 def _list(state: SandboxState, request: Request, _target: Target) -> Reply:
     quirks = state.setup.quirks
     clients = sorted(state.clients.values(), key=lambda client: client.user_id)
-    page = page_of(clients, request.query, quirks, lambda client: _read(state, client))
+    page = page_of(clients, request.query, quirks, lambda client: _account_in_reads(state, client))
     if quirks.currency_beside_data:
-        page = _emptied(page)
+        page = _without_nested(page)
     return success("Here are you data.", page)
 
 
-def _emptied(page: dict[str, Any]) -> dict[str, Any]:
+def _without_nested(page: dict[str, Any]) -> dict[str, Any]:
     moved = ("_currency", "_subaccount")
     rows = [{name: row[name] for name in row if name not in moved} for row in page["data"]]
     return {**page, "data": rows, **{name: {} for name in moved}}
 
 
 def _get(state: SandboxState, _request: Request, target: Target) -> Reply:
-    return success("Here are your data.", _read(state, _find(state, target)))
+    return success("Here are your data.", _account_in_reads(state, _find(state, target)))
 
 
 def _create(state: SandboxState, request: Request, _target: Target) -> Reply:
@@ -156,13 +156,16 @@ def _create(state: SandboxState, request: Request, _target: Target) -> Reply:
     _refuse_a_taken_name(state, fields["username"], besides=None)
     currency = _CURRENCIES.get(fields["country"], "")
     client = read_client(
-        {**_stored(fields), "user_phone": dialled(fields["user_phone"], fields["country"])},
+        {
+            **_initial_row(fields),
+            "user_phone": international_phone(fields["user_phone"], fields["country"]),
+        },
         next_id=state.next_id,
         currency=currency if currency in state.setup.rates else state.setup.currency,
     )
     state.add(client)
     status = state.setup.quirks.create_status
-    return success("New reseller has been added.", _shown(state, client), status=status)
+    return success("New reseller has been added.", _account_now(state, client), status=status)
 
 
 def _update(state: SandboxState, request: Request, target: Target) -> Reply:
@@ -172,7 +175,7 @@ def _update(state: SandboxState, request: Request, target: Target) -> Reply:
     changed = {name: fields[name] for name in fields if name != "password"}
     updated = attrs.evolve(client, row={**client.row, **changed})
     state.add(updated)
-    return success("Reseller account has been updated.", _shown(state, updated))
+    return success("Reseller account has been updated.", _account_now(state, updated))
 
 
 def _transfer(state: SandboxState, request: Request, _target: Target) -> Reply:
@@ -187,14 +190,16 @@ def _transfer(state: SandboxState, request: Request, _target: Target) -> Reply:
         paid = state.transfer(client, form.amount, form.currency)
     except ShortOfCreditError:
         return SHORT_OF_CREDIT
-    return success("Your balance has been successfully transferred.", _shown(state, paid))
+    return success("Your balance has been successfully transferred.", _account_now(state, paid))
 
 
 def _own(state: SandboxState, _request: Request, _target: Target) -> Reply:
     setup = state.setup
     fields = {"user_id": 1, "username": setup.username, "account_name": "The reseller"}
     own = read_client(fields, next_id=1, currency=setup.currency)
-    return success("Here's your account", _styled(show(own, state.credit_in_reads()), setup.quirks))
+    return success(
+        "Here's your account", _styled(account_json(own, state.credit_in_reads()), setup.quirks)
+    )
 
 
 _HANDLERS = {
@@ -224,24 +229,24 @@ def _refuse_a_taken_name(state: SandboxState, username: str, *, besides: Client 
             raise RefusalError(NAME_IS_TAKEN)
 
 
-def _stored(fields: Mapping[str, str]) -> dict[str, Any]:
+def _initial_row(fields: Mapping[str, str]) -> dict[str, Any]:
     # A new client is not active and has no balance until someone acts (D).
     kept = {name: fields[name] for name in fields if name != "password"}
     return {
         **kept,
         "active": 0,
         "account_billing_email": fields["user_email"],
-        "account_billing_mobile": dialled(fields["user_phone"], fields["country"]),
+        "account_billing_mobile": international_phone(fields["user_phone"], fields["country"]),
         "default_country_sms": fields["country"],
     }
 
 
-def _read(state: SandboxState, client: Client) -> dict[str, Any]:
-    return _styled(show(client, state.balance_in_reads(client)), state.setup.quirks)
+def _account_in_reads(state: SandboxState, client: Client) -> dict[str, Any]:
+    return _styled(account_json(client, state.balance_in_reads(client)), state.setup.quirks)
 
 
-def _shown(state: SandboxState, client: Client) -> dict[str, Any]:
-    return _styled(show(client, client.balance), state.setup.quirks)
+def _account_now(state: SandboxState, client: Client) -> dict[str, Any]:
+    return _styled(account_json(client, client.balance), state.setup.quirks)
 
 
 def _styled(row: dict[str, Any], quirks: Quirks) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def refuse(state: SandboxState, method: str, path: str) -> Fault | None:
     request = Request(method=method, path=path)
     target = identify(request)
     with state.lock:
-        fault = state.faults.strike(lambda fault: fault.kind == "refuse" and _fits(fault, target))
+        fault = state.faults.use_first(
+            lambda fault: fault.kind == "refuse" and _matches(fault, target)
+        )
         if fault:
             state.changed()
     return fault
@@ -72,10 +74,10 @@ def exchange(state: SandboxState, request: Request) -> Exchange:
 
 def _exchange(state: SandboxState, request: Request, target: Target) -> Exchange:
     state.requests_seen += 1
-    fault = state.faults.strike(lambda fault: fault.kind != "refuse" and _fits(fault, target))
+    fault = state.faults.use_first(lambda fault: fault.kind != "refuse" and _matches(fault, target))
     entries = len(state.ledger)
-    right = answer(state, request) if fault is None or fault.applies else None
-    reply = _reply(fault, right, request)
+    normal = answer(state, request) if fault is None or fault.applies else None
+    reply = _reply(fault, normal, request)
     entry = state.ledger[-1] if len(state.ledger) > entries else None
     done = Exchange(fault=fault, reply=reply, entry=entry)
     state.requests.append(_logged(state, request, target, done))
@@ -90,19 +92,19 @@ def mark_delivered(state: SandboxState, exchange: Exchange) -> None:
             state.mark_delivered(exchange.entry)
 
 
-def _fits(fault: Fault, target: Target) -> bool:
+def _matches(fault: Fault, target: Target) -> bool:
     return fault.operation in {None, target.operation} and fault.client_user_id in {
         None,
         target.client_user_id,
     }
 
 
-def _reply(fault: Fault | None, right: Reply | None, request: Request) -> Reply:
-    healthy = right or Reply(status=200, headers=JSON, body=b"{}")
-    return _instead(fault, request) or healthy if fault else healthy
+def _reply(fault: Fault | None, normal: Reply | None, request: Request) -> Reply:
+    normal = normal or Reply(status=200, headers=JSON, body=b"{}")
+    return _replacement(fault, request) or normal if fault else normal
 
 
-def _instead(fault: Fault, request: Request) -> Reply | None:
+def _replacement(fault: Fault, request: Request) -> Reply | None:
     match fault.kind:
         case "page":
             return _page(fault)
@@ -121,13 +123,13 @@ def _instead(fault: Fault, request: Request) -> Reply | None:
 def _page(fault: Fault) -> Reply:
     phrase = HTTPStatus(fault.answer_status).phrase
     body = f"<html><body>{fault.answer_status} {phrase}</body></html>".encode()
-    return _wait(Reply(status=fault.answer_status, headers=HTML, body=body), fault)
+    return _with_retry_after(Reply(status=fault.answer_status, headers=HTML, body=body), fault)
 
 
 def _error(fault: Fault) -> Reply:
     status = HTTPStatus(fault.answer_status)
     code = fault.response_code or status.name
-    return _wait(envelope(status.value, code, f"{status.phrase}.", None), fault)
+    return _with_retry_after(envelope(status.value, code, f"{status.phrase}.", None), fault)
 
 
 def _limit(fault: Fault) -> Reply:
@@ -136,12 +138,12 @@ def _limit(fault: Fault) -> Reply:
 
 
 def _redirect(fault: Fault, request: Request) -> Reply:
-    place = f"{request.path}?{request.query}" if request.query else request.path
-    headers = {"location": place, "content-type": "text/html"}
+    location = f"{request.path}?{request.query}" if request.query else request.path
+    headers = {"location": location, "content-type": "text/html"}
     return Reply(status=fault.answer_status, headers=headers, body=b"")
 
 
-def _wait(reply: Reply, fault: Fault) -> Reply:
+def _with_retry_after(reply: Reply, fault: Fault) -> Reply:
     if fault.retry_after is None:
         return reply
     return attrs.evolve(reply, headers={**reply.headers, "retry-after": str(fault.retry_after)})
@@ -163,11 +165,11 @@ def _logged(state: SandboxState, request: Request, target: Target, done: Exchang
         status=reply.status if answered else None,
         fault=fault.kind if fault else None,
         entry=done.entry.n if done.entry else None,
-        answer=_kept(reply.body) if answered else b"",
+        answer=_truncated(reply.body) if answered else b"",
     )
 
 
-def _kept(body: bytes) -> bytes:
+def _truncated(body: bytes) -> bytes:
     """Give what is kept of an answer: all of it, or where it is long its envelope without data."""
     head, found, _ = body.partition(_DATA)
     if len(body) <= ANSWER_KEPT or not found or len(head) > ANSWER_KEPT:

@@ -220,23 +220,23 @@ class FaultTable:
         """Forget all that were armed."""
         self._armed.clear()
 
-    def strike(self, matches: Matches) -> Fault | None:
+    def use_first(self, matches: Matches) -> Fault | None:
         """Give the first fault that matches a request, and count it."""
         for armed in self.armed:
-            if matches(armed.fault) and self._strikes(armed):
+            if matches(armed.fault) and self._uses(armed):
                 return armed.fault
         return next(filter(matches, self._standing), None)
 
-    def _strikes(self, armed: Armed) -> bool:
+    def _uses(self, armed: Armed) -> bool:
         if armed.passed < armed.fault.after:
-            self._keep(attrs.evolve(armed, passed=armed.passed + 1))
+            self._store(attrs.evolve(armed, passed=armed.passed + 1))
             return False
         if armed.fault.chance < 1 and self._random.random() >= armed.fault.chance:
             return False
-        self._keep(attrs.evolve(armed, struck=armed.struck + 1))
+        self._store(attrs.evolve(armed, struck=armed.struck + 1))
         return True
 
-    def _keep(self, armed: Armed) -> None:
+    def _store(self, armed: Armed) -> None:
         if armed.is_spent:
             self._armed.pop(armed.fault.id or 0)
         else:

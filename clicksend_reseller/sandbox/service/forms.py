@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIELDS = tuple(field.name for field in attrs.fields(AccountFields))
 
 # Country: calling code and trunk prefix, for the few that the tests of a reseller name.
-_DIALLING = {"AU": ("61", "0"), "US": ("1", "1"), "GB": ("44", "0"), "NZ": ("64", "0")}
+_CALLING_CODES = {"AU": ("61", "0"), "US": ("1", "1"), "GB": ("44", "0"), "NZ": ("64", "0")}
 
 
 @attrs.frozen(kw_only=True)
@@ -48,13 +48,15 @@ def account_form(body: bytes, rule: Literal["none", "strong"]) -> dict[str, str]
         RefusalError: with a message for each field that is missing or impossible.
     """
     given = read_json(body) or {}
-    faults = {name: f"{_label(name)} field is required." for name in FIELDS if _lacks(given, name)}
-    if "country" not in faults and not _is_country(given["country"]):
-        faults["country"] = "Country must be a two-letter code."
-    if rule == "strong" and "password" not in faults and _is_weak(given["password"]):
-        faults |= {"password": "It needs 8 characters with a letter and a digit."}
-    if faults:
-        raise RefusalError(bad_fields(faults))
+    errors = {
+        name: f"{_label(name)} field is required." for name in FIELDS if _is_blank(given, name)
+    }
+    if "country" not in errors and not _is_country(given["country"]):
+        errors["country"] = "Country must be a two-letter code."
+    if rule == "strong" and "password" not in errors and _is_weak(given["password"]):
+        errors |= {"password": "It needs 8 characters with a letter and a digit."}
+    if errors:
+        raise RefusalError(bad_fields(errors))
     return {name: given[name] for name in FIELDS}
 
 
@@ -67,32 +69,32 @@ def transfer_form(
         RefusalError: with a message for each field that is missing or impossible.
     """
     given = read_json(body) or {}
-    client_user_id, amount = client_in(given), _amount(given.get("balance"))
+    client_user_id, amount = client_id_in(given), _amount(given.get("balance"))
     currency = given.get("currency")
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     if client_user_id is None:
-        faults["client_user_id"] = "Client user id must be a positive integer."
+        errors["client_user_id"] = "Client user id must be a positive integer."
     if not amount or (amount < 0 and not negative_amounts):
-        faults["balance"] = "Balance must be a number other than zero, and is the amount to move."
+        errors["balance"] = "Balance must be a number other than zero, and is the amount to move."
     if not isinstance(currency, str) or currency not in currencies:
-        faults["currency"] = "Currency is not supported."
-    if client_user_id is None or amount is None or faults:
-        raise RefusalError(bad_fields(faults))
+        errors["currency"] = "Currency is not supported."
+    if client_user_id is None or amount is None or errors:
+        raise RefusalError(bad_fields(errors))
     return TransferForm(client_user_id=client_user_id, amount=amount, currency=str(currency))
 
 
-def client_in(given: dict[str, Any] | None) -> int | None:
+def client_id_in(given: dict[str, Any] | None) -> int | None:
     """Give the client that a transfer's body names, if it does."""
     value = (given or {}).get("client_user_id")
     return value if is_positive(value) else None
 
 
-def dialled(phone: str, country: str) -> str:
+def international_phone(phone: str, country: str) -> str:
     """Write a national number with its country's calling code, as a creation does (D)."""
     digits = "".join(sign for sign in phone if sign in "0123456789")
-    if phone.startswith("+") or country not in _DIALLING:
+    if phone.startswith("+") or country not in _CALLING_CODES:
         return phone
-    code, trunk = _DIALLING[country]
+    code, trunk = _CALLING_CODES[country]
     return f"+{code}{digits.removeprefix(trunk)}"
 
 
@@ -110,7 +112,7 @@ def _label(name: str) -> str:
     return name.removeprefix("user_").replace("_", " ").capitalize()
 
 
-def _lacks(given: dict[str, Any], name: str) -> bool:
+def _is_blank(given: dict[str, Any], name: str) -> bool:
     value = given.get(name)
     return not isinstance(value, str) or not value.strip()
 

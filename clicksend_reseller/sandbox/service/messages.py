@@ -56,9 +56,9 @@ def success(message: str, data: Mapping[str, Any], *, status: int = 200) -> Repl
     return envelope(status, "SUCCESS", message, data)
 
 
-def bad_fields(faults: Mapping[str, str]) -> Reply:
+def bad_fields(errors: Mapping[str, str]) -> Reply:
     """Refuse a body, with one message a field."""
-    return envelope(400, "BAD_REQUEST", "Invalid input.", faults)
+    return envelope(400, "BAD_REQUEST", "Invalid input.", errors)
 
 
 UNAUTHORIZED = envelope(401, "UNAUTHORIZED", "Authorization failed.", None)

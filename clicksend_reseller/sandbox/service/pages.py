@@ -22,8 +22,8 @@ def page_of(
     clients: Sequence[Client], query: str, quirks: Quirks, row: Callable[[Client], dict[str, Any]]
 ) -> dict[str, Any]:
     """Give the ``data`` of a list answer."""
-    page = _asked(query, "page", 1)
-    per_page = _per_page(_asked(query, "limit", 15), quirks)
+    page = _positive_param(query, "page", 1)
+    per_page = _per_page(_positive_param(query, "limit", 15), quirks)
     last_page = -(-len(clients) // per_page) or quirks.empty_last_page
     first = (page - 1) * per_page
     rows = [row(client) for client in clients[first : first + per_page]]
@@ -40,7 +40,7 @@ def page_of(
     }
 
 
-def _asked(query: str, name: str, default: int) -> int:
+def _positive_param(query: str, name: str, default: int) -> int:
     value = parse_qs(query).get(name, [""])[-1]
     is_number = value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
     return int(value) if is_number else default

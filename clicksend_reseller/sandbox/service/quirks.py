@@ -1,4 +1,4 @@
-"""The habits in which a sandbox can differ from the plain API.
+"""The quirks by which a sandbox can differ from the plain API.
 
 Nobody outside can see the live reseller API, so whatever is uncertain about it is a switch here.
 """
@@ -53,20 +53,12 @@ class Quirks:
 
 
 def parse_quirks(words: list[str]) -> Quirks:
-    """Read ``name=value`` words; a bare name switches a habit on.
+    """Read ``name=value`` words; a bare name switches a quirk on.
 
     Raises:
-        ValueError: an unknown name, or a value that the habit does not have.
+        ValueError: an unknown name, or a value that the quirk does not have.
     """
-    return make_quirks(dict(_read(word) for word in words))
-
-
-def make_quirks(values: dict[str, Any]) -> Quirks:
-    """Build from names and values that come from outside.
-
-    Raises:
-        ValueError: an unknown name, or a value that the habit does not have.
-    """
+    values = dict(_read(word) for word in words)
     names = [field.name for field in attrs.fields(Quirks)]
     for name in values:
         if name not in names:

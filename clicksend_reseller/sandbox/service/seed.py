@@ -55,7 +55,7 @@ _STANDING = (
     Fault("hang", operation="transfer_credit", client_user_id=1012, times=None),
 )
 
-_PLACES = (("AU", "AUD"), ("US", "USD"), ("GB", "GBP"), ("NZ", "NZD"), ("DE", "EUR"))
+_COUNTRIES = (("AU", "AUD"), ("US", "USD"), ("GB", "GBP"), ("NZ", "NZD"), ("DE", "EUR"))
 
 
 def seed_clients(count: int, seed: int) -> tuple[Client, ...]:
@@ -119,7 +119,7 @@ class ClientReader:
 
 
 def _generated(user_id: int, random: Random) -> Client:
-    country, currency = random.choice(_PLACES)
+    country, currency = random.choice(_COUNTRIES)
     balance = random.randrange(0, 500_000_000)
     fields = {
         "user_id": user_id,

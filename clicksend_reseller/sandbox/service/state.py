@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import reduce
 from itertools import count
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -20,10 +20,6 @@ from clicksend_reseller.sandbox.service.accounts import Client
 from clicksend_reseller.sandbox.service.faults import Fault, FaultTable
 from clicksend_reseller.sandbox.service.money import check_rate, convert, money
 from clicksend_reseller.sandbox.service.quirks import Quirks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 REQUESTS_KEPT = 10_000
 BALANCES_KEPT = 60
@@ -145,11 +141,11 @@ class SandboxState:
         self.requests: deque[LoggedRequest] = deque(maxlen=REQUESTS_KEPT)
         self.requests_seen = 0
         # Seeded on purpose: a test that fails must fail again.
-        dice = Random(setup.seed)  # noqa: S311
-        self.faults: FaultTable = FaultTable(dice, setup.standing_faults)
+        random = Random(setup.seed)  # noqa: S311
+        self.faults: FaultTable = FaultTable(random, setup.standing_faults)
         self._minute = 0
         self._calls: Counter[str] = Counter()
-        self._late: deque[tuple[float, int | None, Decimal]] = deque()
+        self._recent_changes: deque[tuple[float, int | None, Decimal]] = deque()
 
     def reset(self) -> None:
         """Go back to the beginning; the revision alone goes on."""
@@ -204,17 +200,17 @@ class SandboxState:
         credit, balance = minus(self.credit, cost), plus(client.balance, gain)
         if (cost > 0 and credit < 0) or (gain < 0 and balance < 0):
             raise ShortOfCreditError
-        self._remember(client.user_id, gain, minus(Decimal(0), cost))
+        self._delay_in_reads(client.user_id, gain, minus(Decimal(0), cost))
         self.credit = credit
         paid = attrs.evolve(client, balance=balance)
         self.add(paid, entry=len(self.ledger) + 1)
-        self._write(paid, amount, currency)
+        self._append_entry(paid, amount, currency)
         return paid
 
     def _convert(self, amount: Decimal, source: str, target: str) -> Decimal:
         return convert(amount, source, target, self.setup.rates)
 
-    def _write(self, client: Client, amount: Decimal, currency: str) -> None:
+    def _append_entry(self, client: Client, amount: Decimal, currency: str) -> None:
         self.ledger.append(
             Entry(
                 n=len(self.ledger) + 1,
@@ -230,31 +226,32 @@ class SandboxState:
 
     def mark_delivered(self, entry: Entry) -> None:
         """Note that the caller was given the whole answer, unless a reset came between."""
-        place = entry.n - 1
-        if place < len(self.ledger) and self.ledger[place] is entry:
-            self.ledger[place] = attrs.evolve(entry, told=True)
+        index = entry.n - 1
+        if index < len(self.ledger) and self.ledger[index] is entry:
+            self.ledger[index] = attrs.evolve(entry, told=True)
             self.changed()
 
     # Reads may trail transfers: the changes of the last `read_lag` seconds are taken off again.
 
     def balance_in_reads(self, client: Client) -> Decimal:
         """Give the client's balance as a read shows it."""
-        return minus(client.balance, self._not_yet_shown(client.user_id))
+        return minus(client.balance, self._hidden_change(client.user_id))
 
     def credit_in_reads(self) -> Decimal:
         """Give the reseller's credit as a read shows it."""
-        return minus(self.credit, self._not_yet_shown(None))
+        return minus(self.credit, self._hidden_change(None))
 
-    def _remember(self, user_id: int, gain: Decimal, credit_change: Decimal) -> None:
+    def _delay_in_reads(self, user_id: int, gain: Decimal, credit_change: Decimal) -> None:
         if self.setup.quirks.read_lag:
             now = self.setup.clock()
-            self._late.extend(((now, user_id, gain), (now, None, credit_change)))
+            self._recent_changes.extend(((now, user_id, gain), (now, None, credit_change)))
 
-    def _not_yet_shown(self, user_id: int | None) -> Decimal:
+    def _hidden_change(self, user_id: int | None) -> Decimal:
         shown_until = self.setup.clock() - self.setup.quirks.read_lag
-        while self._late and self._late[0][0] <= shown_until:
-            self._late.popleft()
-        return _total(change for _, owner, change in self._late if owner == user_id)
+        while self._recent_changes and self._recent_changes[0][0] <= shown_until:
+            self._recent_changes.popleft()
+        hidden = (change for _, owner, change in self._recent_changes if owner == user_id)
+        return reduce(plus, hidden, money(0))
 
     def count_call(self, operation: str) -> tuple[int, int]:
         """Count a call in the present clock minute.
@@ -267,7 +264,3 @@ class SandboxState:
             self._minute, self._calls = int(now // 60), Counter()
         self._calls[operation] += 1
         return self._calls[operation], 60 - int(now % 60)
-
-
-def _total(changes: Iterable[Decimal]) -> Decimal:
-    return reduce(plus, changes, money(0))

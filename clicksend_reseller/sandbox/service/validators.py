@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import attrs
 
-Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-def whole(least: int) -> Check:
+def whole(least: int) -> Validator:
     """Take an int of at least this much."""
 
     def check(_owner: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -21,7 +21,7 @@ def whole(least: int) -> Check:
     return check
 
 
-def number(least: float, most: float) -> Check:
+def number(least: float, most: float) -> Validator:
     """Take a number between two bounds, both included."""
 
     def check(_owner: object, field: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - not checked yet
@@ -32,7 +32,7 @@ def number(least: float, most: float) -> Check:
     return check
 
 
-def one_of(*values: object) -> Check:
+def one_of(*values: object) -> Validator:
     """Take one of these, of the very same type: True is no 1."""
 
     def check(_owner: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -55,7 +55,7 @@ def text(_owner: object, field: attrs.Attribute[Any], value: object) -> None:
         raise ValueError(f"{field.name} is a string, not {value!r}")  # noqa: TRY004 - as the others
 
 
-def or_none(other: Check) -> Check:
+def or_none(other: Validator) -> Validator:
     """Take None beside what the other check takes."""
 
     def check(owner: object, field: attrs.Attribute[Any], value: object) -> None:

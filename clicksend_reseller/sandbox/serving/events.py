@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from clicksend_reseller.sandbox.service.state import SandboxState
 
-# Seconds: many changes at once are one event, a silent stream says now and then that it lives,
-# and at the end the streams get a moment to say so.
-PAUSE = 0.1
-SILENCE = 15.0
-PARTING = 0.4
+# Changes in this time are one event; a comment keeps a silent stream open; at the end the
+# streams have a moment to send their last event.
+COALESCE_SECONDS = 0.1
+KEEPALIVE_SECONDS = 15.0
+CLOSE_SECONDS = 0.4
 
 
 class Changes:
@@ -25,51 +25,51 @@ class Changes:
         self._state = state
         self._loop = asyncio.get_running_loop()
         self._listeners: set[asyncio.Event] = set()
-        self._all_left = asyncio.Event()
-        self._all_left.set()
-        self._is_over = False
+        self._no_listeners = asyncio.Event()
+        self._no_listeners.set()
+        self._is_closing = False
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Give the revision as a server-sent event now and after each change."""
-        news = asyncio.Event()
-        news.set()
-        with self._listening(news):
-            while not self._is_over:
-                yield await self._next(news)
-                await asyncio.sleep(PAUSE)
+        changed = asyncio.Event()
+        changed.set()
+        with self._listening(changed):
+            while not self._is_closing:
+                yield await self._next(changed)
+                await asyncio.sleep(COALESCE_SECONDS)
             yield b"event: over\ndata:\n\n"
 
     async def close(self) -> None:
         """End the streams, and give them a moment to say so."""
-        self._is_over = True
+        self._is_closing = True
         self._wake()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PARTING):
-                await self._all_left.wait()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._no_listeners.wait()
 
-    async def _next(self, news: asyncio.Event) -> bytes:
+    async def _next(self, changed: asyncio.Event) -> bytes:
         try:
-            async with asyncio.timeout(SILENCE):
-                await news.wait()
+            async with asyncio.timeout(KEEPALIVE_SECONDS):
+                await changed.wait()
         except TimeoutError:
             return b": nothing new\n\n"
-        news.clear()
+        changed.clear()
         # The browser looks soon again for a sandbox that was gone.
         return f"event: changed\nretry: 500\ndata: {self._state.revision}\n\n".encode()
 
     @contextmanager
-    def _listening(self, news: asyncio.Event) -> Generator[None]:
+    def _listening(self, changed: asyncio.Event) -> Generator[None]:
         if not self._listeners:
             self._state.watchers.append(self._changed)
-        self._listeners.add(news)
-        self._all_left.clear()
+        self._listeners.add(changed)
+        self._no_listeners.clear()
         try:
             yield
         finally:
-            self._listeners.discard(news)
+            self._listeners.discard(changed)
             if not self._listeners:
                 self._state.watchers.remove(self._changed)
-                self._all_left.set()
+                self._no_listeners.set()
 
     def _changed(self) -> None:
         # The change may have been made in another thread, where events must not be set.

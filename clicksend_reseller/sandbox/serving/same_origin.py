@@ -22,17 +22,17 @@ def same_origin_only(app: ASGIApp) -> ASGIApp:
     """Keep pages of other sites out, which a browser on this machine may have open."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        problem = _foreign(Request(scope))
+        problem = _rejection(Request(scope))
         refusal = Response(to_json({"error": problem}), 403, media_type="application/json")
         await (refusal if problem else app)(scope, receive, send)
 
     return guarded
 
 
-def _foreign(request: Request) -> str | None:
+def _rejection(request: Request) -> str | None:
     host = request.headers.get("host", "")
     # A name that resolves to this machine is how a page elsewhere would get round the origin.
-    if _name(host) not in _LOOPBACK:
+    if _host_name(host) not in _LOOPBACK:
         return "the host must be localhost, 127.0.0.1 or ::1"
     if request.method in _READING:
         return None
@@ -41,6 +41,6 @@ def _foreign(request: Request) -> str | None:
     return None if own_origin and own_site else "another site may not change the sandbox"
 
 
-def _name(host: str) -> str:
+def _host_name(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdigit() else host).lower()

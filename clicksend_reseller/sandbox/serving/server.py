@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.state import SandboxState
 
 # What cannot be dialled, and what is dialled in its place.
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+_WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +62,7 @@ async def serve(sandbox: SandboxControl, host: str, port: int) -> AsyncGenerator
     server = uvicorn.Server(_config(_app(sandbox, connections, changes), connections, host, port))
     await _start(server)
     try:
-        yield _served(sandbox, host, server.servers[0].sockets[0].getsockname()[1])
+        yield _served_at(sandbox, host, server.servers[0].sockets[0].getsockname()[1])
     finally:
         await changes.close()
         for transport in [*connections.values()]:
@@ -102,19 +102,19 @@ async def _start(server: uvicorn.Server) -> None:
 def _app(sandbox: SandboxControl, connections: Connections, changes: Changes) -> Starlette:
     return Starlette(
         routes=[
-            *(Route(path, _to_the_console) for path in ("/", "/_sandbox")),
+            *(Route(path, _redirect_to_console) for path in ("/", "/_sandbox")),
             Mount("/_sandbox", app=admin_app(sandbox, changes)),
             Mount("/", app=_API(sandbox.state, connections)),
         ]
     )
 
 
-def _to_the_console(_request: HTTPRequest) -> Response:
+def _redirect_to_console(_request: HTTPRequest) -> Response:
     return RedirectResponse(HOME)
 
 
-def _served(sandbox: SandboxControl, host: str, port: int) -> Served:
-    name = _EVERYWHERE.get(host, host)
+def _served_at(sandbox: SandboxControl, host: str, port: int) -> Served:
+    name = _WILDCARD_HOSTS.get(host, host)
     root = f"http://{f'[{name}]' if ':' in name else name}:{port}"
     setup = sandbox.state.setup
     env = {
@@ -134,20 +134,20 @@ class _API:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request = await _arrived(scope, receive)
+            request = await _read_request(scope, receive)
         except ClientDisconnect:
             return
         done = exchange(self._state, request)
         if done.fault and done.fault.kind in BREAKING:
             await self._break_off(done, scope, receive)
-        elif not (done.fault and done.fault.kind == "slow" and await _gone(receive, done)):
+        elif not (done.fault and done.fault.kind == "slow" and await _gives_up(receive, done)):
             await self._deliver(done, scope, receive, send)
 
     async def _break_off(self, done: Exchange, scope: Scope, receive: Receive) -> None:
         transport = self._connections.get(scope["client"])
         if done.fault and transport:
             await break_off(done.fault.kind, transport, done.reply)
-        await _left(receive)
+        await _disconnected(receive)
 
     async def _deliver(self, done: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         reply = done.reply
@@ -156,7 +156,7 @@ class _API:
         await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
 
 
-async def _arrived(scope: Scope, receive: Receive) -> Request:
+async def _read_request(scope: Scope, receive: Receive) -> Request:
     http = HTTPRequest(scope, receive)
     return Request(
         method=http.method,
@@ -167,17 +167,17 @@ async def _arrived(scope: Scope, receive: Receive) -> Request:
     )
 
 
-async def _gone(receive: Receive, done: Exchange) -> bool:
+async def _gives_up(receive: Receive, done: Exchange) -> bool:
     """Wait for as long as a slow answer takes, or until nobody waits for it."""
     try:
         async with asyncio.timeout(done.fault.seconds if done.fault else 0):
-            await _left(receive)
+            await _disconnected(receive)
     except TimeoutError:
         return False
     return True
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     message: Any = {}
     while message.get("type") != "http.disconnect":
         message = await receive()

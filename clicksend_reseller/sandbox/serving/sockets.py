@@ -65,11 +65,11 @@ def _write_and_close(transport: asyncio.Transport, content: bytes) -> None:
     transport.close()
 
 
-async def _drip(transport: asyncio.Transport, words: bytes) -> None:
-    for place in range(len(words)):
+async def _drip(transport: asyncio.Transport, content: bytes) -> None:
+    for index in range(len(content)):
         if transport.is_closing():
             return
-        transport.write(words[place : place + 1])
+        transport.write(content[index : index + 1])
         await asyncio.sleep(DRIP_SECONDS)
     transport.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Self
 
 from clicksend_reseller import _settings
@@ -347,12 +346,7 @@ class AsyncResellerClient:
         self._calls.check_state()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

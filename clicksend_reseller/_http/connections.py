@@ -89,11 +89,6 @@ class OwnClient(httpx.AsyncClient):
         """Take none."""
 
 
-def has_own_connections(client: HTTPClient) -> bool:
-    """Return True if a client's requests go over the connections that are made here."""
-    return isinstance(client, OwnClient) and client.has_own_connections
-
-
 def make_client(
     *,
     http_client: HTTPClient | None,

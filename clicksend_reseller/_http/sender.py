@@ -21,7 +21,6 @@ from clicksend_reseller._http.connections import (
     USED,
     HTTPClient,
     OwnClient,
-    has_own_connections,
 )
 from clicksend_reseller._version import __version__
 from clicksend_reseller._wire import redaction
@@ -66,7 +65,7 @@ class Sender:
             "Authorization": f"Basic {basic}",
             "User-Agent": f"clicksend-reseller/{__version__} (Python {platform.python_version()})",
         }
-        if not has_own_connections(client):
+        if not (isinstance(client, OwnClient) and client.has_own_connections):
             # A late second answer on a kept connection would be taken for the next call's, and a
             # foreign pool keeps it for a write too.
             headers["Connection"] = "close"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, Iterable
-from types import TracebackType
 from typing import Self
 
 from clicksend_reseller import (
@@ -15,8 +14,6 @@ from clicksend_reseller import (
 )
 from clicksend_reseller.journal.batch_run import BatchRun, RenewableJournal, check_transfers
 from clicksend_reseller.journal.report import BatchReport, TransferResult
-
-__all__ = ["Batch", "transfer_many"]
 
 
 def transfer_many(
@@ -108,12 +105,7 @@ class Batch:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
 

@@ -31,8 +31,6 @@ from clicksend_reseller._wire.keys import key_in, normalized
 from clicksend_reseller.journal.report import BatchReport, TransferResult, TransferStatus
 from clicksend_reseller.journal.validation import fault_of
 
-__all__ = ["BatchRun", "RenewableJournal", "check_transfers"]
-
 CHUNK = 500
 
 _values = attrgetter("client_user_id", "amount", "currency")

@@ -11,9 +11,8 @@ from enum import StrEnum
 
 import attrs
 
+from clicksend_reseller._wire.limits import whole_number
 from clicksend_reseller._wire.money import minus
-
-__all__ = ["Assumptions", "Opinion", "Verdict", "judge", "weigh"]
 
 
 def _is_exact(value: object) -> bool:
@@ -148,9 +147,7 @@ def _exact(name: str, value: Decimal | int) -> Decimal:
 
 
 def _check_amount(amount: int) -> None:
-    if isinstance(amount, bool) or not isinstance(amount, int):
-        raise TypeError(f"amount must be an int, not {amount!r}")
-    if amount == 0:
+    if whole_number("amount", amount) == 0:
         raise ValueError("amount must not be 0")
 
 

@@ -22,8 +22,6 @@ from clicksend_reseller.journal.judging import Assumptions, Opinion, Verdict, we
 from clicksend_reseller.journal.states import OPEN
 from clicksend_reseller.journal.validation import check_moment
 
-__all__ = ["Reconciliation", "reconcile_transfer"]
-
 
 @runtime_checkable
 class _Readable(Protocol):

@@ -8,9 +8,6 @@ import attrs
 
 from clicksend_reseller import ResellerError, Transfer, TransferReceipt
 
-__all__ = ["BatchReport", "TransferResult", "TransferStatus"]
-
-
 _REJECTED = (
     'entries(state="rejected") finds the rejected ones; renew(key) puts one back into its queue',
     "for a list, the same call with renew_rejected=True pays the rejected ones too",

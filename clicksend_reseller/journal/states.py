@@ -9,12 +9,10 @@ import attrs
 
 from clicksend_reseller import TransferState
 
-__all__ = ["EDGES", "FINAL", "OPEN", "Edge", "Step", "sources"]
-
 Step = Literal["intend", "claim", "settle", "withdraw", "resolve", "hold", "renew"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Edge:
     """One way from a state to another.
 
@@ -38,31 +36,21 @@ _CONFIRMED, _REJECTED = TransferState.CONFIRMED, TransferState.REJECTED
 _UNKNOWN, _REFUTED = TransferState.UNKNOWN, TransferState.REFUTED
 
 
-def _edge(
-    step: Step,
-    source: TransferState | None,
-    target: TransferState,
-    who: Literal["client", "person", "program"],
-    when: str,
-) -> Edge:
-    return Edge(step=step, source=source, target=target, who=who, when=when)
-
-
 EDGES = (
-    _edge("intend", None, _INTENDED, "program", "the key is new"),
-    _edge("claim", _INTENDED, _SENT, "client", "before the first byte leaves"),
-    _edge("settle", _SENT, _CONFIRMED, "client", "the API said success"),
-    _edge("settle", _SENT, _REJECTED, "client", "the API said no, or nothing left after all"),
-    _edge("settle", _SENT, _UNKNOWN, "client", "the answer is lost"),
-    _edge("withdraw", _INTENDED, _REFUTED, "client", "nothing left, under a key of the client's"),
-    _edge("resolve", _SENT, _CONFIRMED, "person", "it arrived; the row is older than 150 s"),
-    _edge("resolve", _SENT, _REFUTED, "person", "it did not; the row is older than 150 s"),
-    _edge("resolve", _UNKNOWN, _CONFIRMED, "person", "it arrived"),
-    _edge("resolve", _UNKNOWN, _REFUTED, "person", "it did not; sent more than 150 s ago"),
-    _edge("resolve", _INTENDED, _REFUTED, "person", "it shall not be paid"),
-    _edge("hold", _INTENDED, _UNKNOWN, "person", "a backup was restored"),
-    _edge("renew", _REJECTED, _INTENDED, "person", "the next round of the same key"),
-    _edge("renew", _REFUTED, _INTENDED, "person", "the next round of the same key"),
+    Edge("intend", None, _INTENDED, "program", "the key is new"),
+    Edge("claim", _INTENDED, _SENT, "client", "before the first byte leaves"),
+    Edge("settle", _SENT, _CONFIRMED, "client", "the API said success"),
+    Edge("settle", _SENT, _REJECTED, "client", "the API said no, or nothing left after all"),
+    Edge("settle", _SENT, _UNKNOWN, "client", "the answer is lost"),
+    Edge("withdraw", _INTENDED, _REFUTED, "client", "nothing left, under a key of the client's"),
+    Edge("resolve", _SENT, _CONFIRMED, "person", "it arrived; the row is older than 150 s"),
+    Edge("resolve", _SENT, _REFUTED, "person", "it did not; the row is older than 150 s"),
+    Edge("resolve", _UNKNOWN, _CONFIRMED, "person", "it arrived"),
+    Edge("resolve", _UNKNOWN, _REFUTED, "person", "it did not; sent more than 150 s ago"),
+    Edge("resolve", _INTENDED, _REFUTED, "person", "it shall not be paid"),
+    Edge("hold", _INTENDED, _UNKNOWN, "person", "a backup was restored"),
+    Edge("renew", _REJECTED, _INTENDED, "person", "the next round of the same key"),
+    Edge("renew", _REFUTED, _INTENDED, "person", "the next round of the same key"),
 )
 
 # While a round is in one of these, no other transfer to its client is claimed.

@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -33,7 +33,7 @@ from clicksend_reseller._wire.limits import MAX_INT
 
 __all__ = ["JournalPromises"]
 
-Promise = Callable[["JournalPromises"], Awaitable[None]]
+Promise = Callable[["JournalPromises"], Coroutine[Any, Any, None]]
 
 _INTENDED, _SENT = TransferState.INTENDED, TransferState.SENT
 _CONFIRMED, _REJECTED = TransferState.CONFIRMED, TransferState.REJECTED
@@ -47,13 +47,9 @@ class BrokenPromiseError(AssertionError):
 def _run_sync(promise: Promise) -> Callable[[JournalPromises], None]:
     @functools.wraps(promise)
     def run(self: JournalPromises) -> None:
-        asyncio.run(_await(promise(self)))
+        asyncio.run(promise(self))
 
     return run
-
-
-async def _await(promise: Awaitable[None]) -> None:
-    await promise
 
 
 class JournalPromises:

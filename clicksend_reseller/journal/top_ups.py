@@ -17,8 +17,6 @@ from clicksend_reseller._wire.limits import CURRENCY, MAX_INT
 from clicksend_reseller._wire.money import minus
 from clicksend_reseller.journal.states import OPEN
 
-__all__ = ["SkippedTopUp", "TopUp", "TopUpPlan", "plan_top_ups"]
-
 _DIGITS = 9  # of the largest amount, counted from 0
 
 

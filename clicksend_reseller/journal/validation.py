@@ -9,8 +9,6 @@ from clicksend_reseller import Transfer
 from clicksend_reseller._wire.keys import fault_of_key
 from clicksend_reseller._wire.limits import CURRENCY, MAX_INT, is_positive
 
-__all__ = ["check_balance", "check_moment", "check_signature", "check_transfer", "fault_of"]
-
 
 def check_transfer(transfer: object) -> None:
     """Refuse a transfer that could never be sent.

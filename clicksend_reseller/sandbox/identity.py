@@ -11,8 +11,6 @@ import hashlib
 import hmac
 import re
 
-__all__ = ["ROUTE", "answer_to", "is_challenge"]
-
 ROUTE = "/_sandbox/identity"
 
 _CHALLENGE = re.compile(r"[0-9a-f]{32}", re.ASCII)

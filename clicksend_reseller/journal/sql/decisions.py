@@ -20,8 +20,6 @@ from clicksend_reseller.journal.validation import (
     check_transfer,
 )
 
-__all__ = ["Decisions"]
-
 T = TypeVar("T")
 
 

@@ -13,8 +13,6 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
 from clicksend_reseller import ConfigurationError
 
-__all__ = ["BUSY_SECONDS", "Opened", "open_engine", "pragmas", "shown"]
-
 # How long a step waits for another one's lock.
 BUSY_SECONDS = 30
 

@@ -17,8 +17,6 @@ from clicksend_reseller.journal.sql.database import Database
 from clicksend_reseller.journal.sql.schema import newest_with_rounds, to_entry
 from clicksend_reseller.journal.validation import check_moment
 
-__all__ = ["Records"]
-
 CHUNK = 500
 
 

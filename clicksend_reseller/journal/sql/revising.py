@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError, KeyReusedError, Transfer, TransferState
 from clicksend_reseller.journal.sql import queries, transactions
 
-__all__ = ["revise"]
-
 
 async def revise(connection: AsyncConnection, transfer: Transfer, by: str, note: str) -> int:
     """Withdraw the newest round and open the next one with other values, in one transaction.

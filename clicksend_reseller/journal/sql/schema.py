@@ -31,8 +31,6 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from clicksend_reseller import JournalEntry, TransferState
 
-__all__ = ["COLUMNS", "metadata", "table", "to_entry"]
-
 
 class UTCDateTime(TypeDecorator[datetime]):
     """A moment in UTC; SQLite keeps no offset, so it is put back on reading."""

@@ -14,8 +14,6 @@ from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.schema import COLUMNS, table
 from clicksend_reseller.journal.sql.sqlite_file import check_file
 
-__all__ = ["prepare"]
-
 _PAGE = "docs/reference/journal.md, The table"
 # Any number will do, as long as nobody else takes it: the table's name in ASCII, cut to 63 bits.
 _CREATING = text("SELECT pg_advisory_xact_lock(7164510420196451188)")

@@ -16,8 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clicksend_reseller import JournalError
 
-__all__ = ["CHECKED", "check_file", "check_name", "fault_of_file"]
-
 _MOUNTS = Path("/proc/self/mountinfo")
 CHECKED = "clicksend_reseller.journal: one name"
 _SIBLINGS = ("", "-wal", "-shm")

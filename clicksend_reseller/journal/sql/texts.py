@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-__all__ = ["Spell", "escaped", "is_about_text", "storable"]
-
 Spell = Callable[[str], str]
 
 # PostgreSQL: a character that the database's encoding does not have; bytes that are no text.

@@ -156,10 +156,7 @@ def _create(state: SandboxState, request: Request, _target: Target) -> Reply:
     _refuse_a_taken_name(state, fields["username"], besides=None)
     currency = _CURRENCIES.get(fields["country"], "")
     client = read_client(
-        {
-            **_initial_row(fields),
-            "user_phone": international_phone(fields["user_phone"], fields["country"]),
-        },
+        _initial_row(fields),
         next_id=state.next_id,
         currency=currency if currency in state.setup.rates else state.setup.currency,
     )
@@ -232,11 +229,13 @@ def _refuse_a_taken_name(state: SandboxState, username: str, *, besides: Client 
 def _initial_row(fields: Mapping[str, str]) -> dict[str, Any]:
     # A new client is not active and has no balance until someone acts (D).
     kept = {name: fields[name] for name in fields if name != "password"}
+    phone = international_phone(fields["user_phone"], fields["country"])
     return {
         **kept,
+        "user_phone": phone,
         "active": 0,
         "account_billing_email": fields["user_email"],
-        "account_billing_mobile": international_phone(fields["user_phone"], fields["country"]),
+        "account_billing_mobile": phone,
         "default_country_sms": fields["country"],
     }
 

@@ -165,7 +165,8 @@ def _interning(read: Callable[[Any, Any], T]) -> Callable[[Any, Any], T]:
             if known == raw:
                 return model
         model = read(raw, cls)
-        if len(interned) < _MAX_INTERNED and len(raw) <= _MAX_KEYS and _are_short_texts(raw):
+        has_room = len(interned) < _MAX_INTERNED and len(raw) <= _MAX_KEYS
+        if has_room and all(map(_is_short_text, (*raw, *raw.values()))):
             fixed = _ReadOnlyExtra(cast("Any", model).extra)
             model = cast("T", attrs.evolve(cast("Any", model), extra=fixed))
             interned.append((raw.copy(), model))
@@ -186,10 +187,6 @@ class _ReadOnlyExtra(Extra):
 
     def __reduce__(self) -> tuple[type[Extra], tuple[Extra]]:
         return dict, (dict(self),)  # a copy belongs to whoever made it
-
-
-def _are_short_texts(raw: Any) -> bool:
-    return all(map(_is_short_text, (*raw, *raw.values())))
 
 
 _interned_texts: dict[str, str] = {}

@@ -101,7 +101,8 @@ def judge(before: Decimal | int, after: Decimal | int, amount: int, assume: Assu
 def weigh(before: Decimal | int, after: Decimal | int, amount: int, assume: Assumptions) -> Opinion:
     """Give the verdict of `judge` and its reason."""
     change = minus(_exact("after", after), _exact("before", before))
-    _check_amount(amount)
+    if whole_number("amount", amount) == 0:
+        raise ValueError("amount must not be 0")
     applied = _is_possible(change, *_gain(amount, assume), assume)
     not_applied = _is_possible(change, Decimal(0), Decimal(0), assume)
     if applied and not_applied:
@@ -144,11 +145,6 @@ def _exact(name: str, value: Decimal | int) -> Decimal:
     if not (number := Decimal(value)).is_finite():
         raise ValueError(f"{name} must be a finite number, not {value!r}")
     return number
-
-
-def _check_amount(amount: int) -> None:
-    if whole_number("amount", amount) == 0:
-        raise ValueError("amount must not be 0")
 
 
 def _inconclusive(reason: str) -> Opinion:

@@ -16,12 +16,11 @@ import attrs
 from clicksend_reseller._wire.limits import LOOPBACK_HOSTS
 from clicksend_reseller.sandbox.service.faults import Fault, Where
 from clicksend_reseller.sandbox.service.forms import read_json
-from clicksend_reseller.sandbox.service.state import Entry
+from clicksend_reseller.sandbox.service.state import MONEY_OF_ENTRY, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MONEY = ("amount", "balance_after", "credit_after")
 _FAULT_FIELDS = frozenset(field.name for field in attrs.fields(Fault))
 
 
@@ -144,7 +143,7 @@ class RemoteSandbox:
 
 
 def _entry(written: Mapping[str, Any]) -> Entry:
-    money: dict[str, Any] = {name: Decimal(written[name]) for name in _MONEY}
+    money: dict[str, Any] = {name: Decimal(written[name]) for name in MONEY_OF_ENTRY}
     return Entry(**{**written, **money})
 
 

@@ -9,6 +9,7 @@ import attrs
 from clicksend_reseller.sandbox.service.accounts import account_json
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.redaction import masked
+from clicksend_reseller.sandbox.service.state import MONEY_OF_ENTRY
 
 if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.accounts import Client
@@ -38,11 +39,8 @@ def account(client: Client) -> dict[str, Any]:
 
 def entry(written: Entry) -> dict[str, Any]:
     """Give a transfer of the ledger."""
-    money = {name: str(getattr(written, name)) for name in ("amount", *_BALANCES)}
+    money = {name: str(getattr(written, name)) for name in MONEY_OF_ENTRY}
     return {**attrs.asdict(written), **money}
-
-
-_BALANCES = ("balance_after", "credit_after")
 
 
 def request(logged: LoggedRequest) -> dict[str, Any]:

@@ -90,7 +90,10 @@ def _make(url: URL) -> Opened:
     _check_database(name)
     in_memory = name == "sqlite" and _is_in_memory(url)
     try:
-        engine = _postgresql(url) if name == "postgresql" else _sqlite(url, in_memory=in_memory)
+        if name == "postgresql":
+            engine = create_async_engine(url, pool_pre_ping=True)
+        else:
+            engine = _sqlite(url, in_memory=in_memory)
     except (InvalidRequestError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             f"the journal cannot use {url.drivername!r}: write {name}+{_DRIVERS[name]}"
@@ -98,10 +101,6 @@ def _make(url: URL) -> Opened:
     except ModuleNotFoundError as exc:
         raise ImportError(f"{url.drivername} needs {exc.name}: pip install {exc.name}") from exc
     return Opened(engine=engine, is_ours=True, shares_connection=in_memory)
-
-
-def _postgresql(url: URL) -> AsyncEngine:
-    return create_async_engine(url, pool_pre_ping=True)
 
 
 def _sqlite(url: URL, *, in_memory: bool) -> AsyncEngine:

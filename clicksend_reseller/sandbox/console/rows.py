@@ -74,11 +74,9 @@ class RequestRow:
 
 def refused_transfers(state: SandboxState) -> list[LoggedRequest]:
     """Give the requests for a transfer that was not applied, the oldest first."""
-    return [each for each in state.requests if _is_unapplied_transfer(each)]
-
-
-def _is_unapplied_transfer(request: LoggedRequest) -> bool:
-    return request.operation == "transfer_credit" and request.entry is None
+    return [
+        each for each in state.requests if each.operation == "transfer_credit" and not each.entry
+    ]
 
 
 def transfer_rows(

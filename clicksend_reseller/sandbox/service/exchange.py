@@ -93,31 +93,24 @@ def mark_delivered(state: SandboxState, exchange: Exchange) -> None:
 
 
 def _matches(fault: Fault, target: Target) -> bool:
-    return fault.operation in {None, target.operation} and fault.client_user_id in {
-        None,
-        target.client_user_id,
-    }
+    clients = {None, target.client_user_id}
+    return fault.operation in {None, target.operation} and fault.client_user_id in clients
 
 
 def _reply(fault: Fault | None, normal: Reply | None, request: Request) -> Reply:
-    normal = normal or Reply(status=200, headers=JSON, body=b"{}")
-    return _replacement(fault, request) or normal if fault else normal
-
-
-def _replacement(fault: Fault, request: Request) -> Reply | None:
-    match fault.kind:
-        case "page":
+    match fault:
+        case Fault(kind="page"):
             return _page(fault)
-        case "empty":
+        case Fault(kind="empty"):
             return Reply(status=200, headers=JSON, body=b"")
-        case "error":
+        case Fault(kind="error"):
             return _error(fault)
-        case "limit":
+        case Fault(kind="limit"):
             return _limit(fault)
-        case "redirect":
+        case Fault(kind="redirect"):
             return _redirect(fault, request)
         case _:
-            return None
+            return normal or Reply(status=200, headers=JSON, body=b"{}")
 
 
 def _page(fault: Fault) -> Reply:

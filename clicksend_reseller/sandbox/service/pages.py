@@ -23,7 +23,8 @@ def page_of(
 ) -> dict[str, Any]:
     """Give the ``data`` of a list answer."""
     page = _positive_param(query, "page", 1)
-    per_page = _per_page(_positive_param(query, "limit", 15), quirks)
+    limit = _positive_param(query, "limit", 15)
+    per_page = min(max(limit, quirks.min_limit or 1), quirks.max_limit)
     last_page = -(-len(clients) // per_page) or quirks.empty_last_page
     first = (page - 1) * per_page
     rows = [row(client) for client in clients[first : first + per_page]]
@@ -44,10 +45,6 @@ def _positive_param(query: str, name: str, default: int) -> int:
     value = parse_qs(query).get(name, [""])[-1]
     is_number = value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
     return int(value) if is_number else default
-
-
-def _per_page(limit: int, quirks: Quirks) -> int:
-    return min(max(limit, quirks.min_limit or 1), quirks.max_limit)
 
 
 def _url(quirks: Quirks, page: int) -> str | None:

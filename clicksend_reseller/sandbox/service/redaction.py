@@ -37,8 +37,7 @@ def masked(content: object, *, depth: int = 0) -> object:
         items = cast("list[object]", content)
         return [masked(item, depth=depth + 1) for item in items]
     fields = cast("dict[str, Any]", content)
-    return {name: _field(name, fields[name], depth) for name in fields}
-
-
-def _field(name: str, value: object, depth: int) -> object:
-    return MASK if _NAMED.search(name) else masked(value, depth=depth + 1)
+    return {
+        name: MASK if _NAMED.search(name) else masked(fields[name], depth=depth + 1)
+        for name in fields
+    }

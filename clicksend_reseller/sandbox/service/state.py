@@ -54,6 +54,9 @@ class Entry:
     told: bool = False
 
 
+MONEY_OF_ENTRY = ("amount", "balance_after", "credit_after")
+
+
 @attrs.frozen(kw_only=True)
 class LoggedRequest:
     """One request that arrived.

@@ -1,4 +1,4 @@
-"""What the models have in common: how they are printed, and what pydantic gets of them."""
+"""The base class of the models: how they print, and their pydantic schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Model:
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         """Give the fields worth reading: the required ones, and what is set of the others."""
         for field in attrs.fields(cast("Any", type(self))):
-            value = getattr(self, field.name, attrs.NOTHING)  # half made: a traceback shows it so
+            value = getattr(self, field.name, attrs.NOTHING)  # not initialized
             if value is attrs.NOTHING:
                 continue
             if field.default is attrs.NOTHING or value not in ({}, field.default):

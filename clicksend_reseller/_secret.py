@@ -59,10 +59,10 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._that_did_not_travel, ()
+        return self._without_value, ()
 
     @classmethod
-    def _that_did_not_travel(cls) -> Self:
+    def _without_value(cls) -> Self:
         secret = cls("")
         secret._value = None
         return secret

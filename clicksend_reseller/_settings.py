@@ -1,4 +1,4 @@
-"""Checks of the client's settings, before there is a client, with a word on what to do."""
+"""Validation of the client's settings; each error says what to do."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def credentials(username: str | None, api_key: str | Secret | None) -> Credentia
     Raises:
         ConfigurationError: one is missing, or could not be sent as it is.
     """
-    name = _given("username", username, "CLICKSEND_USERNAME")
+    name = _argument_or_variable("username", username, "CLICKSEND_USERNAME")
     if ":" in name:
         # What follows it may be the API key, so it is not shown.
         raise ConfigurationError("username has a colon, which HTTP Basic cannot send")
     try:
         given = None if api_key is None else to_secret(api_key).get_secret_value()
-        secret = to_secret(_given("api_key", given, "CLICKSEND_API_KEY"))
+        secret = to_secret(_argument_or_variable("api_key", given, "CLICKSEND_API_KEY"))
     except ConfigurationError:
         raise
     except ValueError as exc:
@@ -89,8 +89,8 @@ def base_url(value: str | None) -> str:
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, not {type(url).__name__}")
     if fault := _fault_of(url):
-        raise ConfigurationError(f"{_shown(url)} {fault}")
-    return _one_spelling(urlsplit(url))
+        raise ConfigurationError(f"{_printable_url(url)} {fault}")
+    return _normalized(urlsplit(url))
 
 
 def seconds(name: str, value: float) -> float:
@@ -180,7 +180,7 @@ def check_exclusive(**options: object) -> None:
         raise ConfigurationError(f"{' and '.join(given)} cannot be given together")
 
 
-def _given(name: str, value: str | None, variable: str) -> str:
+def _argument_or_variable(name: str, value: str | None, variable: str) -> str:
     found = os.environ.get(variable) if value is None else value
     if not isinstance(found, str | None):
         raise TypeError(f"{name} must be a str, not {type(found).__name__}")
@@ -191,7 +191,7 @@ def _given(name: str, value: str | None, variable: str) -> str:
     return found
 
 
-def _shown(url: str) -> str:
+def _printable_url(url: str) -> str:
     """Name the setting, with its value where that holds no secret; a query is never shown."""
     start, *cut_off = re.split(r"(?=[?#])", url, maxsplit=1)
     if not _HARMLESS.fullmatch(start):
@@ -199,7 +199,7 @@ def _shown(url: str) -> str:
     return f"base_url {start + ('…' if cut_off else '')!r}"
 
 
-def _one_spelling(parts: SplitResult) -> str:
+def _normalized(parts: SplitResult) -> str:
     host = _host(parts)
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"

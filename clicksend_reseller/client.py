@@ -350,6 +350,6 @@ class AsyncResellerClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_username"):  # half made: a traceback shows it so
+        if not hasattr(self, "_username"):  # not initialized
             return "AsyncResellerClient()"
         return f"AsyncResellerClient(username={self._username!r}, base_url={self._base_url!r})"

@@ -13,8 +13,8 @@ from clicksend_reseller.models import CallEvent, Outcome
 
 Observer = Callable[[CallEvent], None]
 
-# Its lines are given the words for a call, never the call: who keeps the arguments of a record, as
-# Sentry does, would keep the account that came.
+# Its arguments are strings, never the call itself: a tool that keeps the arguments of a log record,
+# as Sentry does, would keep the account in it.
 _logger = logging.getLogger("clicksend_reseller")
 
 # On a cancelled write: what is noted for its caller, and what is logged.

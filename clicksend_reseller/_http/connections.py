@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 AsyncBaseTransport: TypeAlias = httpx.AsyncBaseTransport
 
-# A server that closes idle connections after 5 s or more is then never met in the act: in that
-# race 49 of 400 PUTs failed, with the same error as a lost answer.
+# Less than the 5 s after which servers begin to close idle connections: in a race with that
+# 49 of 400 PUTs failed, with the same error as a lost answer.
 IDLE_SECONDS = 4.0
 
 # The mark on a request that must not go out on a connection that has been used before.

@@ -18,15 +18,15 @@ from clicksend_reseller.models import Account, AccountFields, AccountPage, Trans
 
 T = TypeVar("T")
 
-# Half a character, which no UTF-8 can hold, and NUL, at which C code ends a text.
+# NUL, which ends a string in C, and lone surrogates, which UTF-8 cannot encode.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Repeat(StrEnum):
-    """May an operation be sent again after an attempt that could have been applied?
+    """Whether an operation may be sent again after an attempt that may have been applied.
 
-    It is a word on each operation and never derived from the HTTP verb: update and transfer are
-    both a PUT, and only one of them may be repeated.
+    Each endpoint has its own, never derived from the HTTP verb: update and transfer are both a
+    PUT, and only one of them may be repeated.
 
     Attributes:
         FREELY: it changes nothing.

@@ -1,4 +1,4 @@
-"""An answer, and the four words round it (`Envelope`)."""
+"""An answer and its envelope."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SUCCESSES = range(200, 300)
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What came back.
+    """The answer to one request.
 
     Attributes:
-        headers: names in lower case; a value on a line of its own each time that one came.
-        flaw: why the content is not all there, or empty.
-        drop: closes the connection that it came on; None where that had not been used before, or
-            nobody knows.
+        headers: names in lower case; the values of one that came more than once, a line each.
+        flaw: why the content is incomplete, or empty.
+        drop: closes the connection that it came on; None where that had not been used before,
+            or that is not known.
     """
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Envelope:
-    """The four words round every answer (D).
+    """The four fields of every answer (D).
 
     Attributes:
         http_code: the HTTP status where the answer says none; 0 where it cannot be read.

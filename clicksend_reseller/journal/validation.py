@@ -1,4 +1,4 @@
-"""Checks of what is recorded, before it is: an outbox row is paid without its author."""
+"""Validation of transfers before they are recorded: a worker pays them without another look."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fault_of(transfer: Transfer) -> str:
 
 
 def check_signature(by: object, note: object) -> None:
-    """Refuse a decision that nobody signs."""
+    """Refuse a decision without a name."""
     if not isinstance(by, str) or not isinstance(note, str):
         raise TypeError(f"by and note must be str, not {by!r} and {note!r:.80}")
     if not by.strip():
@@ -54,7 +54,7 @@ def check_balance(balance: object) -> None:
 
 
 def check_moment(name: str, moment: object) -> None:
-    """Refuse a time that could be any of 24."""
+    """Refuse a time without a time zone."""
     if not isinstance(moment, datetime):
         raise TypeError(f"{name} must be a datetime, not {moment!r}")
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""A sandbox that another process serves, by the same names as one's own."""
+"""`RemoteSandbox`: the controls of a sandbox that another process serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox as a program holds it: one object, with the ways in to it."""
+"""`Sandbox`: one object that makes a client, a transport or a server for itself."""
 
 from __future__ import annotations
 

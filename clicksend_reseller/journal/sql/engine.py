@@ -1,4 +1,4 @@
-"""An engine that the journal can trust, made from a URL or checked, or a clear error."""
+"""The database engine of a journal, made from a URL or checked."""
 
 from __future__ import annotations
 

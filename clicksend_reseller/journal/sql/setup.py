@@ -1,4 +1,4 @@
-"""The check, made once, that the table is there and is the one that the promises rest on."""
+"""The creation of the table, and the check that it has what the promises depend on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CREATING = text("SELECT pg_advisory_xact_lock(7164510420196451188)")
 
 
 async def prepare(opened: Opened, *, create: bool) -> str:
-    """Make the table if asked to, and look at it.
+    """Create the table if asked to, and check it.
 
     Returns:
         The word for SQLite's `synchronous` with which a commit is durable there.

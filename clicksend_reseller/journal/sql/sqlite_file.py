@@ -1,4 +1,4 @@
-"""A file of SQLite has one name, because SQLite finds its WAL by that name.
+"""The check that a SQLite file has one name, by which SQLite finds its WAL.
 
 Under two names, a hard link or a file that is mounted by itself, each has a WAL of its own: two
 processes then see two journals, and each pays every key. A process whose open file is moved or
@@ -24,7 +24,7 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 async def check_file(connection: AsyncConnection) -> None:
-    """Look at the file of a connection that was just made, and note that it was.
+    """Check the file of a new connection, and remember which file it was.
 
     Raises:
         JournalError: it has, or may have, another name.
@@ -37,7 +37,7 @@ async def check_file(connection: AsyncConnection) -> None:
 
 
 def check_name(connection: AsyncConnection) -> None:
-    """Look before each step that money may rest on: a file can be moved while it is open.
+    """Check the name again before each step that sends money: an open file can be moved.
 
     Raises:
         JournalError: its name leads to another file or to none, or it has a second name.

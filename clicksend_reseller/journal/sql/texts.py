@@ -1,4 +1,4 @@
-"""Texts of other people, in a form that a database takes: the decision beside them comes first."""
+"""Texts from outside in a form that any database takes, so that none prevents a decision."""
 
 from __future__ import annotations
 

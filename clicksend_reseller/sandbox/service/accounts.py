@@ -1,4 +1,4 @@
-"""An account as the wire has it, and the reading of one from a mapping."""
+"""Accounts as the wire has them, and their parsing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request from arrival to answer: it is logged, may meet a fault, and changes the state or not.
+"""One request from arrival to answer: logged, perhaps failed by a fault, and applied or not.
 
 Both levels, in process and on sockets, go through here; they differ only in how they deliver.
 """

@@ -1,4 +1,4 @@
-"""The reading of bodies: as the documentation asks for them, or refused field by field."""
+"""Validation of request bodies, field by field."""
 
 from __future__ import annotations
 

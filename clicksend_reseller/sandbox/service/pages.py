@@ -1,4 +1,4 @@
-"""The rows of a page of the list, and what the page says of itself."""
+"""One page of the account list, with its paging fields."""
 
 from __future__ import annotations
 

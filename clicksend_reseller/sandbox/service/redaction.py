@@ -1,4 +1,4 @@
-"""Masking of what proves who is asking, of passwords and of keys."""
+"""Masking of credentials, passwords and keys in what is logged."""
 
 from __future__ import annotations
 

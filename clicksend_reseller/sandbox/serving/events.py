@@ -1,4 +1,4 @@
-"""The stream of changes: it carries the revision only."""
+"""Server-sent events: one for each change, with the number of the revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard of the admin API: this machine's programs and its own page; no other page."""
+"""Refusal of requests to the admin API that come from pages of other sites."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _read_page(_: Operation[Any], envelope: Envelope) -> AccountPage:
             raw = rows.pop()
             accounts.append(read_account(_row(raw, page), Account))
     except structuring.UnreadableError as exc:
-        raise ValueError(_path(f"data.data[{len(accounts)}]", exc) + _whose(raw)) from None
+        raise ValueError(_path(f"data.data[{len(accounts)}]", exc) + _user_id_of(raw)) from None
     number = structuring.read_int
     return AccountPage(
         accounts=tuple(accounts),
@@ -152,14 +152,14 @@ def _row(raw: Any, beside: Mapping[str, Any]) -> dict[str, Any]:
     return {**raw, "_currency": currency}
 
 
-def _whose(raw: Any) -> str:
+def _user_id_of(raw: Any) -> str:
     """Name the account of a row that cannot be read, so that a person can find it."""
     user_id = structuring.read_int(raw.get("user_id")) if strict_json.is_object(raw) else None
     return "" if user_id is None else f" (user_id {user_id})"
 
 
-def _path(place: str, fault: structuring.UnreadableError) -> str:
-    return ".".join((place, *fault.args))
+def _path(prefix: str, error: structuring.UnreadableError) -> str:
+    return ".".join((prefix, *error.args))
 
 
 def _read_receipt(operation: Operation[Any], envelope: Envelope) -> TransferReceipt:

@@ -132,7 +132,7 @@ class Refusal:
             return self._refused(cls, Outcome.UNKNOWN)
         if code in _BY_CODE or (400 <= inner <= 499 and inner != 408):
             return self._refused(cls, Outcome.REJECTED)
-        return self._unreadable(f"an unknown response_code {self._hidden(code)!r:.50}")
+        return self._unreadable(f"an unknown response_code {self._redacted(code)!r:.50}")
 
     def _unreadable(self, flaw: str, *, permanent: bool = False) -> APIResponseError:
         return APIResponseError(
@@ -155,13 +155,13 @@ class Refusal:
         envelope = self.envelope
         fact, code, message, errors = self._with_excerpt(""), None, "", {}
         if envelope is not None:
-            code = self._hidden(envelope.code)[:100]
-            message = self._hidden(envelope.message)[:_MAX_MESSAGE_LENGTH]
+            code = self._redacted(envelope.code)[:100]
+            message = self._redacted(envelope.message)[:_MAX_MESSAGE_LENGTH]
             errors = {
-                self._hidden(field): tuple(map(self._hidden, messages))
+                self._redacted(field): tuple(map(self._redacted, messages))
                 for field, messages in _field_errors(envelope.rest)
             }
-            fact = _in_words(self.answer.status, code, message, errors)
+            fact = _describe(self.answer.status, code, message, errors)
         return cls(
             fact,
             status_code=self.answer.status,
@@ -192,21 +192,21 @@ class Refusal:
         fact = ": ".join(filter(None, (f"HTTP {self.answer.status}", flaw)))
         return f"{fact}: {self._excerpt[:100]!r}" if self._excerpt else f"{fact}: an empty answer"
 
-    def _hidden(self, text: str) -> str:
+    def _redacted(self, text: str) -> str:
         return redaction.hide(text, self._secrets).encode(errors="replace").decode()
 
 
 def refusal(status: int, code: str | None, message: str) -> APIStatusError:
     """Make the error of a refusal that is on record."""
     return _class_for(code or "", status)(
-        _in_words(status, code or "no response_code", message, ()),
+        _describe(status, code or "no response_code", message, ()),
         status_code=status,
         response_code=code,
         response_msg=message,
     )
 
 
-def _in_words(status: int, code: str, message: str, fields: Iterable[str]) -> str:
+def _describe(status: int, code: str, message: str, fields: Iterable[str]) -> str:
     names = ", ".join(f"{name!r:.50}" for name in sorted(fields)[:10])
     shown = f" (fields: {names})" if names else ""
     return f"HTTP {status} {redaction.printable(code)}: {message[:200]!r}{shown}"
@@ -222,8 +222,8 @@ def _field_errors(fields: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, .
     """Read the shapes of field errors: a map in `data` (D), or `details` beside it (D)."""
     data, details = fields.get("data"), fields.get("details")
     if strict_json.is_object(data):
-        for field, said in data.items():
-            messages = strict_json.array_in(said) or [said]
+        for field, content in data.items():
+            messages = strict_json.array_in(content) or [content]
             if texts := tuple(text for text in messages if isinstance(text, str)):
                 yield field, texts
     for detail in strict_json.array_in(details) or []:

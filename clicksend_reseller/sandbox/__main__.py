@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from clicksend_reseller.sandbox.files import read_accounts
 from clicksend_reseller.sandbox.sandbox import Sandbox
-from clicksend_reseller.sandbox.service.faults import Where, check_served, make_fault
+from clicksend_reseller.sandbox.service.faults import Where, make_served_fault
 from clicksend_reseller.sandbox.service.money import read_rates
 from clicksend_reseller.sandbox.service.quirks import parse_quirks
 
@@ -141,8 +141,7 @@ def _arm(sandbox: Sandbox, word: str) -> None:
             where = Where(operation=operation, times=int(times))
         case _:
             raise ValueError(f"a fault is kind, kind:operation or kind:operation:2, not {word!r}")
-    make_fault(kind, **where)
-    check_served(kind)
+    make_served_fault(kind, **where)
     sandbox.fail(kind, **where)
 
 

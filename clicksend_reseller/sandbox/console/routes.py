@@ -19,7 +19,8 @@ from clicksend_reseller.sandbox.console.formats import (
 )
 from clicksend_reseller.sandbox.console.rows import amount_shown
 from clicksend_reseller.sandbox.console.view import PageQuery, console_page
-from clicksend_reseller.sandbox.service.faults import check_served, make_fault
+from clicksend_reseller.sandbox.service.faults import make_served_fault
+from clicksend_reseller.sandbox.service.pages import positive_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,8 +88,7 @@ class _Console:
 
     def _arm(self, form: Mapping[str, str]) -> None:
         kind, where = form.get("kind", ""), _where(form)
-        fault = make_fault(kind, **where)
-        check_served(kind)
+        fault = make_served_fault(kind, **where)
         self._check_client(fault.client_user_id)
         self._sandbox.fail(kind, **where)
 
@@ -167,15 +167,10 @@ def _redirect_home(section: str, asked: PageQuery | None = None) -> Response:
 def _asked(given: Mapping[str, str]) -> PageQuery:
     return PageQuery(
         search=given.get("q", "").strip(),
-        page=_number(given.get("page", "")) or 1,
+        page=positive_number(given.get("page", "")) or 1,
         more=given.get("more") == "1",
-        request=_number(given.get("request", "")),
+        request=positive_number(given.get("request", "")),
     )
-
-
-def _number(text: str) -> int | None:
-    is_number = text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0
-    return int(text) if is_number else None
 
 
 async def _form(request: Request) -> dict[str, str]:

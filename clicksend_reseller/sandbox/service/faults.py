@@ -160,16 +160,18 @@ def make_fault(kind: str, **where: Unpack[Where]) -> Fault:
     return Fault(kind, **where)
 
 
-def check_served(kind: str) -> None:
-    """Refuse a kind of fault that a server cannot do.
+def make_served_fault(kind: str, **where: Unpack[Where]) -> Fault:
+    """Build a fault that a server can do, from names and values that come from outside.
 
     Raises:
-        ValueError: it is known, but not on a socket.
+        ValueError: as `make_fault`, and for a kind that is no fault of an answer.
     """
+    fault = make_fault(kind, **where)
     if kind == "refuse":
         raise ValueError(
             f"a server that answers cannot refuse connections: it does {', '.join(SERVED_KINDS)}"
         )
+    return fault
 
 
 @attrs.frozen(kw_only=True)

@@ -42,9 +42,13 @@ def page_of(
 
 
 def _positive_param(query: str, name: str, default: int) -> int:
-    value = parse_qs(query).get(name, [""])[-1]
-    is_number = value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
-    return int(value) if is_number else default
+    return positive_number(parse_qs(query).get(name, [""])[-1]) or default
+
+
+def positive_number(text: str) -> int | None:
+    """Read digits; None for anything else, and for zero."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
+    return (int(text) or None) if is_number else None
 
 
 def _url(quirks: Quirks, page: int) -> str | None:

@@ -14,7 +14,7 @@ from clicksend_reseller.sandbox import serialize
 from clicksend_reseller.sandbox.console.routes import console_routes
 from clicksend_reseller.sandbox.identity import answer_to, is_challenge
 from clicksend_reseller.sandbox.openapi.description import describe
-from clicksend_reseller.sandbox.service.faults import check_served, make_fault
+from clicksend_reseller.sandbox.service.faults import make_served_fault
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.messages import to_json
 from clicksend_reseller.sandbox.serving.same_origin import same_origin_only
@@ -95,8 +95,7 @@ class _Admin:
         kind = str(given.pop("kind", ""))
         # Money is read as Decimal; a fault's seconds and chance are plain numbers.
         where: Any = {name: _plain(value) for name, value in given.items()}
-        make_fault(kind, **where)
-        check_served(kind)
+        make_served_fault(kind, **where)
         self._sandbox.fail(kind, **where)
         return _json(serialize.fault(self._sandbox.faults[-1]), status=201)
 

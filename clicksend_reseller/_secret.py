@@ -1,4 +1,4 @@
-"""Secrets, which are masked wherever they are shown."""
+"""Secrets, which are masked wherever they are printed."""
 
 from __future__ import annotations
 

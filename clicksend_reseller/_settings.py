@@ -79,7 +79,7 @@ def base_url(value: str | None) -> str:
     """Take the base URL from the argument, else from the environment, else the live one.
 
     Returns:
-        One spelling of it: a journal's keys hold for one base URL, however it was written.
+        Its normalized form: a journal's keys hold for one base URL, however it was written.
 
     Raises:
         ConfigurationError: not https (http for loopback hosts only), or more than scheme, host,
@@ -146,7 +146,7 @@ def check_observer(observer: object) -> None:
     """Check what is called at each step.
 
     Raises:
-        TypeError: it cannot be called, or would have to be awaited, which nobody does.
+        TypeError: it cannot be called, or returns a coroutine, which would never be awaited.
     """
     if observer is None:
         return
@@ -192,7 +192,7 @@ def _argument_or_variable(name: str, value: str | None, variable: str) -> str:
 
 
 def _printable_url(url: str) -> str:
-    """Name the setting, with its value where that holds no secret; a query is never shown."""
+    """Name the setting, with its value where that holds no secret and without its query."""
     start, *cut_off = re.split(r"(?=[?#])", url, maxsplit=1)
     if not _HARMLESS.fullmatch(start):
         return "base_url"
@@ -242,7 +242,7 @@ def _fault_of_host(parts: SplitResult) -> str:
 
 
 def _host(parts: SplitResult) -> str:
-    """Give the host in one spelling, or nothing where it is none."""
+    """Give the normalized host, or nothing where it is none."""
     host = parts.hostname or ""
     if "[" not in parts.netloc:
         return host

@@ -1,4 +1,4 @@
-"""The events of a call for the observer, and its words for log and caller."""
+"""The events of a call for the observer, its log lines, and the note on its cancellation."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ class CallState(Generic[T]):
         moved = cast("dict[str, Any]", self.operation.body)
         # The key distinguishes two transfers of the same values, else the call.
         which = f"idempotency key {self.guard.key!r}" if self.guard else f"call {self.id}"
-        words = "{amount} {currency} to client {client_user_id}".format_map(moved)
-        return f"{self.operation.name} of {words} ({which})"
+        transfer = "{amount} {currency} to client {client_user_id}".format_map(moved)
+        return f"{self.operation.name} of {transfer} ({which})"
 
     def fields(self, **more: object) -> dict[str, object]:
         """Give what a log record of this call has in `extra`: ids and amounts, no other value."""
@@ -191,7 +191,7 @@ class CallState(Generic[T]):
 
 
 def end_of_attempt(task: asyncio.Task[Any], call: CallState[Any]) -> tuple[Outcome, str]:
-    """Give what is known of an attempt whose caller had gone, and the words for it."""
+    """Give what is known of an attempt whose caller had gone, and its description."""
     if call.result is not None:
         return Outcome.APPLIED, "applied"
     error = None if task.cancelled() else task.exception()

@@ -20,7 +20,7 @@ Limiter = contextlib.AbstractAsyncContextManager[Any, Any]
 
 
 class LimiterRaisedError(Exception):
-    """Carries what the caller's limiter raised past all that is done with errors of our own."""
+    """Carries what the caller's limiter raised past the handling of our own errors."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)

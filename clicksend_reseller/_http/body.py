@@ -103,7 +103,7 @@ class OneShotBody:
         return self._content
 
     def rewind(self) -> None:
-        """Let the transport have it, once, after somebody has read it on the way there."""
+        """Let the transport have it once more, after a hook has read it."""
         self._is_rewound = True
 
     def shut(self) -> bool:

@@ -186,7 +186,7 @@ class ConnectionStack:
         self._idle.clear()
 
     async def drop(self, connection: SingleConnection) -> None:
-        """Close a connection whose answers are another's, under whoever has taken it since too."""
+        """Close a connection that brings answers to other requests, even while it is in use."""
         if connection in self._idle:
             self._idle.remove(connection)
         await self._close(connection)

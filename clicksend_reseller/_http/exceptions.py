@@ -13,7 +13,7 @@ from clicksend_reseller._wire import redaction
 _LIBRARIES = ("httpx", "httpcore", "httpx2", "httpcore2")
 
 # The peer hung up during the handshake, which may go well another time; or a handshake was
-# waiting for bytes, which is no error and stands in the chain of the one that ended it.
+# waiting for bytes, which is no error, though it is in the chain of the exception that ended it.
 _TRANSIENT = (
     ssl.SSLEOFError,
     ssl.SSLSyscallError,

@@ -169,9 +169,9 @@ class Sender:
         )
 
     def proxy_advice(self) -> str:
-        """Say what may be wrong where no connection came about, as the end of a text."""
-        words = environment.advice(self._base_url) if self._is_direct else ""
-        return f"; {words}" if words else ""
+        """Give the end of an error's text: what may keep a connection from being made."""
+        advice = environment.advice(self._base_url) if self._is_direct else ""
+        return f"; {advice}" if advice else ""
 
 
 def _keep_one_shot(request: Any, body: OneShotBody) -> None:

@@ -1,6 +1,6 @@
 """The rates and waits in an answer's headers, read strictly.
 
-A header that came more than once has its values on lines of their own; what asks for the longer
+A header that came more than once has a value on each line; the one that asks for the longest
 wait counts.
 """
 
@@ -47,8 +47,8 @@ def retry_after(headers: Mapping[str, str], *, now: datetime, limited: bool) -> 
     Args:
         headers: names in lower case.
         now: when the answer came, for an answer that says no date of its own.
-        limited: the answer is a 429, where ratelimit-reset says the same (L). It stands on every
-            other answer too, and asks for nothing there.
+        limited: the answer is a 429, where ratelimit-reset says the same (L). Every other answer
+            has that header too, where it asks for nothing.
     """
     # A date is the server's, so it is measured against the server's clock where it shows one.
     dates = filter(None, map(_date, _values(headers, "date")))

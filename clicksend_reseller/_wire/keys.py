@@ -15,14 +15,14 @@ class _Readable(Protocol):
 
 
 def normalized(text: str) -> str:
-    """Give the one spelling of a text: an accent may be typed in two ways, and is one key."""
+    """Normalize a text to NFC: an accent can be typed in two ways, and is one key."""
     return unicodedata.normalize("NFC", text)
 
 
 def spellings(key: str) -> tuple[str, ...]:
-    """Give the spellings under which a key may be on record, its own first.
+    """Give the forms in which a key may be on record, the given one first.
 
-    Versions before this rule kept the very text that was given.
+    Versions before this rule kept keys as they were given.
     """
     if key.isascii():
         return (key,)
@@ -41,9 +41,9 @@ def fault_of_key(key: object) -> str:
 
 
 async def key_in(journal: object, given: str) -> str:
-    """Give the spelling of a key to ask a journal for: the one on record, else the one spelling.
+    """Give the form of a key to ask a journal for: as given where that is on record, else in NFC.
 
-    What an earlier version has paid under the text that was given is not paid again.
+    What an earlier version has paid under the text as it was given is not paid again.
     """
     key = normalized(given)
     if key != given and isinstance(journal, _Readable) and await journal.get(given) is not None:

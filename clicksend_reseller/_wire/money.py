@@ -1,4 +1,4 @@
-"""Arithmetic of money under a decimal context of its own.
+"""Exact arithmetic of money, in a decimal context that no caller can change.
 
 Precision, rounding and traps of the calling thread have no effect here. Comparing, reading and
 writing a Decimal are exact in any context; adding, subtracting and `abs` are not.

@@ -191,7 +191,7 @@ def transfer_credit(
 
 
 def get_own_account() -> Operation[Account]:
-    # Nothing in its answer shows that it is not a late one about somebody else.
+    # Its answer does not show whether it is a late one about another account.
     return _GET_OWN_ACCOUNT.at(fresh=True)
 
 

@@ -15,7 +15,7 @@ EXCERPT_LENGTH = 200
 # Masking a short value would mangle prose: with "k" masked, "taken" becomes "ta***en".
 _MIN_MASKED_LENGTH = 8
 
-# How deep an unknown field is kept; deeper is nobody's data, and would exhaust the stack.
+# How deep an unknown field is kept; no real data is deeper, and it would exhaust the stack.
 _MAX_DEPTH = 64
 
 # Names that were found harmless. The bounds keep a server from filling the memory.

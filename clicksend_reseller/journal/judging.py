@@ -1,7 +1,7 @@
 """What a balance proves: arithmetic on two balances and on stated assumptions, nothing else.
 
-Between the two readings a client may have spent, been credited by others, or be shown late. So
-each verdict is the refutation of the other one: what cannot have happened has not.
+Between the two readings a client may have spent or been credited by others, and a balance may be
+late. So each verdict refutes the other one: what cannot have happened has not.
 """
 
 from __future__ import annotations

@@ -101,10 +101,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _port(word: str) -> int:
-    port = int(word) if word.isascii() and word.isdigit() else -1
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
     if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {word!r}")
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
     return port
 
 
@@ -118,19 +118,19 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         quirks=parse_quirks(options.quirk),
         seed=options.seed,
     )
-    for word in options.fault:
-        _arm(sandbox, word)
+    for text in options.fault:
+        _arm(sandbox, text)
     return sandbox
 
 
-def _accounts(word: str, rates: Mapping[str, Decimal]) -> int | list[Client]:
-    if word.isascii() and word.isdigit():
-        return int(word)
-    return read_accounts(Path(word), currencies=rates)
+def _accounts(text: str, rates: Mapping[str, Decimal]) -> int | list[Client]:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return read_accounts(Path(text), currencies=rates)
 
 
-def _arm(sandbox: Sandbox, word: str) -> None:
-    kind, *rest = word.split(":")
+def _arm(sandbox: Sandbox, text: str) -> None:
+    kind, *rest = text.split(":")
     where = Where()
     match rest:
         case []:
@@ -140,13 +140,13 @@ def _arm(sandbox: Sandbox, word: str) -> None:
         case [operation, times] if times.isascii() and times.isdigit():
             where = Where(operation=operation, times=int(times))
         case _:
-            raise ValueError(f"a fault is kind, kind:operation or kind:operation:2, not {word!r}")
+            raise ValueError(f"a fault is kind, kind:operation or kind:operation:2, not {text!r}")
     make_served_fault(kind, **where)
     sandbox.fail(kind, **where)
 
 
 async def _serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
-    # What uvicorn has to say of a taken port is said here, once and with the way out.
+    # An error message of our own replaces uvicorn's about a taken port.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -169,8 +169,8 @@ def _announce(served: Served, *, only_env: bool) -> None:
     }
     # A program reads the bare lines, so only a person at a terminal gets labels.
     is_bare = only_env or not sys.stdout.isatty()
-    said = [line if is_bare else f"{label}: {line}" for label, line in lines.items()]
-    sys.stdout.write("\n".join([*(said[2:] if only_env else said), ""]))
+    output = [line if is_bare else f"{label}: {line}" for label, line in lines.items()]
+    sys.stdout.write("\n".join([*(output[2:] if only_env else output), ""]))
     sys.stdout.flush()
     if only_env:
         _release_stdout()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from clicksend_reseller.sandbox.service.accounts import Client
 
 
-def _no_number(word: str) -> object:
-    raise ValueError(f"{word} is no JSON")
+def _no_number(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)

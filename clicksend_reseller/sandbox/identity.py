@@ -30,6 +30,6 @@ def answer_to(challenge: str, *, username: str, api_key: str) -> dict[str, str]:
         api_key: of the sandbox.
     """
     secret = f"{username}:{api_key}".encode()
-    words = f"clicksend-reseller sandbox {challenge}".encode("ascii")
-    proof = hmac.new(secret, words, hashlib.sha256).hexdigest()
+    message = f"clicksend-reseller sandbox {challenge}".encode("ascii")
+    proof = hmac.new(secret, message, hashlib.sha256).hexdigest()
     return {"server": "clicksend-reseller sandbox", "proof": proof}

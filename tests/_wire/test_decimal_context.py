@@ -177,7 +177,7 @@ async def test_the_sandbox_counts_exactly():
 
 def test_the_console_draws_a_line_of_any_balances():
     """Its picture is made of differences."""
-    rise = Event(time=1.0, what="paid", words="", amount=Decimal("1234.567892"))
+    rise = Event(time=1.0, what="paid", description="", amount=Decimal("1234.567892"))
     timeline = Timeline(begun=Decimal("1234.567891"), events=[rise])
     assert [8.0, 54.0] == [height for height, _ in timeline.scale]
     assert [8.0] == [mark.y for mark in timeline.marks]

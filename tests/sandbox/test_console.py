@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from clicksend_reseller.sandbox import Sandbox
-from clicksend_reseller.sandbox.console.formats import amount_in_words
+from clicksend_reseller.sandbox.console.formats import format_amount
 from clicksend_reseller.sandbox.serving import events
 from clicksend_reseller.sandbox.serving.server import Served
 
@@ -190,9 +190,7 @@ async def test_a_client_spends_one_and_the_reader_stays_where_he_was(desk):
     assert (200, f"{desk.served.console_url}#accounts") == (gone.status_code, str(gone.url))
     before = Sandbox(accounts=120).balance(1063)
     assert before - 1 == desk.sandbox.balance(1063)
-    words = (
-        f"Balance of 1063: {amount_in_words(before)} at first, {amount_in_words(before - 1)} now"
-    )
+    words = f"Balance of 1063: {format_amount(before)} at first, {format_amount(before - 1)} now"
     assert words in text_of(page)
 
 

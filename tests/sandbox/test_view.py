@@ -3,8 +3,8 @@ from importlib.resources import files
 
 import pytest
 
-from clicksend_reseller.sandbox.console.formats import amount_in_words, clock_time, iso_time
-from clicksend_reseller.sandbox.console.view import KINDS_IN_WORDS
+from clicksend_reseller.sandbox.console.formats import clock_time, format_amount, iso_time
+from clicksend_reseller.sandbox.console.view import KIND_LABELS
 from clicksend_reseller.sandbox.service.faults import SERVED_KINDS
 
 
@@ -16,7 +16,7 @@ def test_the_script_stays_small():
 
 def test_every_kind_that_a_server_does_has_its_words():
     """A new kind of fault comes with what the list says of it."""
-    assert SERVED_KINDS == tuple(KINDS_IN_WORDS)
+    assert SERVED_KINDS == tuple(KIND_LABELS)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_every_kind_that_a_server_does_has_its_words():
 )
 def test_money_shows_the_decimals_that_it_has(amount, words):
     """Two at least, and never a rounded one."""
-    assert words == amount_in_words(Decimal(amount))
+    assert words == format_amount(Decimal(amount))
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e300])

@@ -1,4 +1,4 @@
-"""What a person decides about a transfer that is on record. Nothing is ever sent by it."""
+"""The decisions of a person about a transfer on record. Nothing is ever sent by them."""
 
 from __future__ import annotations
 

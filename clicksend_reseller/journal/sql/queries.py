@@ -77,7 +77,7 @@ def queue(key: str) -> Update:
 
 
 def note_balance(key: str, balance: Decimal) -> Update:
-    """Keep a client's balance with a round that nobody has sent."""
+    """Keep a client's balance with a round that was not sent."""
     intended = c.state == TransferState.INTENDED.value
     return update(table).where(c.key == key, intended).values(balance_before=balance)
 
@@ -160,9 +160,9 @@ def settle(
     )
 
 
-def annotate(key: str, number: int, attempt: str, words: str) -> Update:
+def annotate(key: str, number: int, attempt: str, text: str) -> Update:
     """Add to the note an answer that came after a person had decided."""
-    note = case((func.coalesce(c.note, "") == "", words), else_=c.note + f"; {words}")
+    note = case((func.coalesce(c.note, "") == "", text), else_=c.note + f"; {text}")
     return (
         update(table).where(c.key == key, c.round == number, c.attempt == attempt).values(note=note)
     )
@@ -237,7 +237,7 @@ def page(condition: ColumnElement[bool], after: Sequence[Any] | None, size: int)
 
 
 def is_pending() -> ColumnElement[bool]:
-    """Intended, and put in to be paid by whoever asks for work."""
+    """Intended, and queued for any worker."""
     return and_(_in(sources("claim")), c.queued)
 
 

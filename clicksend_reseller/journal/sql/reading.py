@@ -1,4 +1,4 @@
-"""Reading of what is on record: looked up or walked over, and never changed."""
+"""Reads of the journal: one key, or a walk over many rounds. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Records:
     """The part of a journal that only reads.
 
     Args:
-        database: runs each look.
+        database: runs each query.
         dialect: of its engine.
     """
 
@@ -98,7 +98,7 @@ class Records:
     async def _walk(
         self, condition: Callable[[], ColumnElement[bool]]
     ) -> AsyncGenerator[JournalEntry, None]:
-        """Read in chunks, each a step of its own: no transaction waits for whoever reads."""
+        """Read in chunks, each in its own transaction: none waits for the reader."""
         where, after = condition(), None
         while True:
             rows = await self._look(queries.page(where, after, CHUNK))

@@ -109,7 +109,7 @@ _values_of = attrgetter(*_FIELDS)
 
 
 def to_entry(row: Row[Any]) -> JournalEntry:
-    """Make an entry of a row; a word that is no state of ours stays as it is, and means stop."""
+    """Make an entry of a row; an unknown state stays a string, and the client refuses it."""
     values: dict[str, Any] = dict(zip(_FIELDS, _values_of(row), strict=True))
     if values["state"] in _STATES:
         values["state"] = TransferState(values["state"])

@@ -23,7 +23,7 @@ async def prepare(opened: Opened, *, create: bool) -> str:
     """Create the table if asked to, and check it.
 
     Returns:
-        The word for SQLite's `synchronous` with which a commit is durable there.
+        The value of SQLite's `synchronous` with which a commit is durable.
 
     Raises:
         JournalError: there is no table, or something of it is missing.

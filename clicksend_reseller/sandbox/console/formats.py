@@ -12,13 +12,13 @@ _FIGURE_SPACE = "\N{FIGURE SPACE}"  # as wide as a digit
 _LARGE = Decimal(10_000_000)  # from here on its digits would not fit
 
 
-def amount_in_words(amount: Decimal) -> str:
+def format_amount(amount: Decimal) -> str:
     """Write money with two decimals, or with as many as it needs."""
     whole, _, decimals = f"{amount:f}".partition(".")
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
-def short_amount(amount: Decimal) -> str:
+def format_short_amount(amount: Decimal) -> str:
     """Write money for the scale of a small picture, where a large amount may be rounded."""
     if amount.copy_abs() >= _LARGE:
         return f"{amount / 1_000_000:,.1f}M"
@@ -36,10 +36,10 @@ def padding(amount: Decimal, decimals: int) -> str:
 
 
 def _decimals(amount: Decimal) -> int:
-    return len(amount_in_words(amount).partition(".")[2])
+    return len(format_amount(amount).partition(".")[2])
 
 
-def in_lines(content: object) -> str:
+def format_json(content: object) -> str:
     """Write JSON over several lines, as a person reads it."""
     return json.dumps(content, indent=2, default=str, ensure_ascii=False)
 

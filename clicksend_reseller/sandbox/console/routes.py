@@ -11,13 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from clicksend_reseller.sandbox.console.formats import (
-    amount_in_words,
     clock_time,
-    in_lines,
+    format_amount,
+    format_json,
     iso_time,
     padding,
 )
-from clicksend_reseller.sandbox.console.rows import amount_shown
+from clicksend_reseller.sandbox.console.rows import format_sent_amount
 from clicksend_reseller.sandbox.console.view import PageQuery, console_page
 from clicksend_reseller.sandbox.service.faults import make_served_fault
 from clicksend_reseller.sandbox.service.pages import positive_number
@@ -141,12 +141,12 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        money=amount_in_words,
-        asked=amount_shown,
+        money=format_amount,
+        asked=format_sent_amount,
         padding=cast("Any", padding),  # jinja types no filter of this shape
         clock=clock_time,
         iso=iso_time,
-        pretty=in_lines,
+        pretty=format_json,
     )
     return environment.get_template("page.html.jinja")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from clicksend_reseller.sandbox import serialize
-from clicksend_reseller.sandbox.console.formats import amount_in_words
+from clicksend_reseller.sandbox.console.formats import format_amount
 from clicksend_reseller.sandbox.service.forms import read_json
 from clicksend_reseller.sandbox.service.redaction import masked
 from clicksend_reseller.sandbox.trace import outcome
@@ -32,7 +32,7 @@ class TransferRow:
         client: whom the request names; None where it names nobody.
         amount: as the request has it, which may be no number.
         status: PAID, UNKNOWN to the caller, or REFUSED.
-        words: what became of it.
+        description: what became of it.
         reason: the API's word, of a refusal.
         entry: of the ledger.
     """
@@ -44,7 +44,7 @@ class TransferRow:
     amount: Decimal | str
     currency: str
     status: str
-    words: str
+    description: str
     reason: str = ""
     entry: Entry | None = None
 
@@ -55,7 +55,7 @@ class RequestRow:
 
     Attributes:
         sent: the request as JSON values.
-        outcome: what became of it, in words.
+        outcome: what became of it, as text.
         answer: the envelope; None where the answer is no JSON object, or there is none.
         text: an answer that is no JSON.
     """
@@ -99,7 +99,7 @@ def applied_row(entry: Entry) -> TransferRow:
         amount=entry.amount,
         currency=entry.currency,
         status=PAID if entry.told else UNKNOWN,
-        words=f"applied, the answer was {end}",
+        description=f"applied, the answer was {end}",
         entry=entry,
     )
 
@@ -116,7 +116,7 @@ def refused_row(request: LoggedRequest) -> TransferRow:
         amount=_amount(given.get("balance")),
         currency=_short(given.get("currency")),
         status=REFUSED if is_said else UNKNOWN,
-        words="refused" if is_said else "not applied, but the caller cannot know",
+        description="refused" if is_said else "not applied, but the caller cannot know",
         reason=_reason(request) if is_said else "",
     )
 
@@ -162,6 +162,6 @@ def request_row(state: SandboxState, request: LoggedRequest) -> RequestRow:
     )
 
 
-def amount_shown(amount: Decimal | str) -> str:
+def format_sent_amount(amount: Decimal | str) -> str:
     """Write an amount, or what was sent in its place."""
-    return amount if isinstance(amount, str) else amount_in_words(amount)
+    return amount if isinstance(amount, str) else format_amount(amount)

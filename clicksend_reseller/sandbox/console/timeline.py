@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from clicksend_reseller._wire.money import CONTEXT, minus
-from clicksend_reseller.sandbox.console.formats import amount_in_words, short_amount
+from clicksend_reseller.sandbox.console.formats import format_amount, format_short_amount
 from clicksend_reseller.sandbox.console.rows import applied_row, refused_row
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class Event:
 
     Attributes:
         what: paid, unknown, refused or spent; the name of its mark.
-        words: for a reader of the table.
+        description: for a reader of the table.
         amount: what was there from then on.
     """
 
     time: float
     what: str
-    words: str
+    description: str
     amount: Decimal
 
 
@@ -83,7 +83,7 @@ class Timeline:
     def scale(self) -> list[tuple[float, str]]:
         """The labels of the scale, each with its height; one where nothing changed."""
         ends = sorted({self.most, self.least}, reverse=True)
-        return [(self._y(amount), short_amount(amount)) for amount in ends]
+        return [(self._y(amount), format_short_amount(amount)) for amount in ends]
 
     @property
     def zero(self) -> float | None:
@@ -155,15 +155,15 @@ def _change_event(state: SandboxState, before: Balance, after: Balance) -> Event
     return Event(
         time=after.since or 0.0,
         what=row.status if row else SPENT,
-        words=_signed(change, f"transfer {row.n}, {row.words}" if row else SPENT),
+        description=_signed(change, f"transfer {row.n}, {row.description}" if row else SPENT),
         amount=after.amount,
     )
 
 
 def _unapplied_event(request: LoggedRequest, balance: Decimal) -> Event:
     row = refused_row(request)
-    words = f"{row.words}: {row.reason}" if row.reason else row.words
-    return Event(time=request.time, what=row.status, words=words, amount=balance)
+    description = f"{row.description}: {row.reason}" if row.reason else row.description
+    return Event(time=request.time, what=row.status, description=description, amount=balance)
 
 
 def _balance_at(kept: Sequence[Balance], time: float) -> Decimal:
@@ -171,9 +171,9 @@ def _balance_at(kept: Sequence[Balance], time: float) -> Decimal:
     return until[-1] if until else kept[0].amount
 
 
-def _signed(change: Decimal, words: str) -> str:
+def _signed(change: Decimal, description: str) -> str:
     sign = "+" if change > 0 else "-"
-    return f"{sign}{amount_in_words(change.copy_abs())}, {words}"
+    return f"{sign}{format_amount(change.copy_abs())}, {description}"
 
 
 def credit_timeline(state: SandboxState) -> Timeline:
@@ -187,5 +187,7 @@ def credit_timeline(state: SandboxState) -> Timeline:
 
 def _transfer_event(entry: Entry) -> Event:
     row = applied_row(entry)
-    words = f"transfer {entry.n} to {entry.client_user_id}, {row.words}"
-    return Event(time=entry.time, what=row.status, words=words, amount=entry.credit_after)
+    description = f"transfer {entry.n} to {entry.client_user_id}, {row.description}"
+    return Event(
+        time=entry.time, what=row.status, description=description, amount=entry.credit_after
+    )

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 ACCOUNTS_A_PAGE = 50
 ROWS_SHOWN, MORE_ROWS = 12, 200
 
-# What each kind does, in words so few that the closed list shows them whole.
-KINDS_IN_WORDS = {
+# What each kind does, short enough for the closed list to show it whole.
+KIND_LABELS = {
     "reset": "not applied, broken off",
     "lost": "applied, answer lost",
     "hang": "applied, then silence",
@@ -73,8 +73,8 @@ class PageQuery:
             "more": "1" if self.more else "",
             "request": str(self.request or ""),
         }
-        words = urlencode({name: value for name, value in given.items() if value})
-        return f"?{words}" if words else ""
+        query = urlencode({name: value for name, value in given.items() if value})
+        return f"?{query}" if query else ""
 
     def at(self, page: int) -> PageQuery:
         """The same search, at another page."""
@@ -94,7 +94,7 @@ class Row:
     """One account of the list.
 
     Attributes:
-        tags: words about it, such as "banned".
+        tags: such as "banned".
     """
 
     client: Client
@@ -124,7 +124,7 @@ def console_page(
             **_accounts(state, asked, refused),
             **_traffic(state, asked, refused),
             "faults": state.faults.armed,
-            "kinds": {kind: KINDS_IN_WORDS[kind] for kind in SERVED_KINDS},
+            "kinds": {kind: KIND_LABELS[kind] for kind in SERVED_KINDS},
             "operations": OPERATIONS,
             "problem": problem,
             "given": given or {"operation": "transfer_credit", "times": "1"},
@@ -211,5 +211,5 @@ def _tags(client: Client, standing: Sequence[Fault]) -> tuple[str, ...]:
         "banned": bool(client.row.get("banned")),
         "in debt": client.balance < 0,
     }
-    words = [word for word, holds in marks.items() if holds]
-    return (*words, *(f"every transfer: {kind}" for kind in faults))
+    tags = [tag for tag, holds in marks.items() if holds]
+    return (*tags, *(f"every transfer: {kind}" for kind in faults))

@@ -169,8 +169,8 @@ def _user_id(value: object) -> int:
     raise ValueError(f"user_id must be an int from 1 to {MAX_INT}, not {value!r}")
 
 
-def _code(shown: object) -> object:
-    content = as_object(shown)
+def _code(currency: object) -> object:
+    content = as_object(currency)
     return content.get("currency_name_short") if content else None
 
 

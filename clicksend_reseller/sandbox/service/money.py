@@ -44,18 +44,18 @@ def money(value: object) -> Decimal:
     return _to_micro(Decimal(text))
 
 
-def read_rates(words: Iterable[str]) -> dict[str, Decimal]:
+def read_rates(texts: Iterable[str]) -> dict[str, Decimal]:
     """Read rates as they are typed, such as ``JPY=0.0102``, and add them to ``RATES``.
 
     Raises:
         ValueError: no currency of three capital letters, or no number above zero.
     """
     given = dict(RATES)
-    for word in words:
-        found = _RATE.fullmatch(word)
+    for text in texts:
+        found = _RATE.fullmatch(text)
         if not found or not Decimal(found[2]):
             raise ValueError(
-                f"a rate is what one unit is worth in AUD, such as JPY=0.0102, not {word[:40]!r}"
+                f"a rate is what one unit is worth in AUD, such as JPY=0.0102, not {text[:40]!r}"
             )
         given[found[1]] = Decimal(found[2])
     return given

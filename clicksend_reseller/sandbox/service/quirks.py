@@ -52,13 +52,13 @@ class Quirks:
     read_lag: float = attrs.field(default=0.0, validator=number(0, 3600))
 
 
-def parse_quirks(words: list[str]) -> Quirks:
-    """Read ``name=value`` words; a bare name switches a quirk on.
+def parse_quirks(texts: list[str]) -> Quirks:
+    """Read texts such as ``name=value``; a bare name switches a quirk on.
 
     Raises:
         ValueError: an unknown name, or a value that the quirk does not have.
     """
-    values = dict(_read(word) for word in words)
+    values = dict(_read(text) for text in texts)
     names = [field.name for field in attrs.fields(Quirks)]
     for name in values:
         if name not in names:
@@ -66,8 +66,8 @@ def parse_quirks(words: list[str]) -> Quirks:
     return Quirks(**values)
 
 
-def _read(word: str) -> tuple[str, Any]:
-    name, equals, value = word.partition("=")
+def _read(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
     try:
         return name, json.loads(value) if equals else True
     except ValueError:

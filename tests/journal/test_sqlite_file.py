@@ -2,12 +2,13 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from clicksend_reseller import JournalError, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal
@@ -152,6 +153,32 @@ async def test_nothing_is_paid_from_a_file_that_goes_by_its_name_no_more(tmp_pat
             await client.transfer_credit(1001, 5, "AUD", idempotency_key="k2")
         with pytest.raises(JournalError, match=r"j\.db' (has been moved|has 2 names)"):
             await journal.intend(transfer("k3"))
+    assert [5] == sandbox.transfers_to(1001)
+
+
+def restore(path):
+    """Put a backup from before the first transfer in its place."""
+    rename(path)
+    with sqlite3.connect(path.with_name("old.db")) as old, sqlite3.connect(path) as new:
+        old.backup(new)
+        new.execute("DELETE FROM clicksend_transfer")
+    old.close()
+    new.close()
+
+
+@pytest.mark.parametrize("pool", [NullPool, AsyncAdaptedQueuePool])
+async def test_a_connection_made_later_leads_to_the_same_file(tmp_path, sandbox, pool):
+    """A pool makes another one when it needs it, or for each step: it knows the name alone."""
+    path = tmp_path / "j.db"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=pool)
+    journal = SQLJournal(engine, create=True)
+    async with journal, sandbox.client(journal=journal) as client:
+        await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+        async with engine.connect():  # so that the journal cannot have this one
+            restore(path)
+            with pytest.raises(JournalError, match=r"j\.db' has been moved"):
+                await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+    await engine.dispose()
     assert [5] == sandbox.transfers_to(1001)
 
 

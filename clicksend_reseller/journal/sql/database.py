@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError, ResellerError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.setup import prepare
-from clicksend_reseller.journal.sql.sqlite_file import CHECKED, check_file, check_name
 
 __all__ = ["Database", "Work", "failure"]
 
@@ -166,7 +165,7 @@ class Database:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 if not settles:
-                    check_name(connection)
+                    self.opened.file.check_name()
                 result = await work(connection)
                 await connection.exec_driver_sql("COMMIT")
             except BaseException:
@@ -205,8 +204,7 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 for pragma in pragmas(self._synchronous):
                     await connection.exec_driver_sql(pragma)
-            if CHECKED not in connection.info:
-                await check_file(connection)
+            await self.opened.file.check_connection(connection)
             yield connection
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
 from clicksend_reseller import ConfigurationError
+from clicksend_reseller.journal.sql.sqlite_file import SQLiteFile
 
 # How long a step waits for another one's lock.
 BUSY_SECONDS = 30
@@ -34,11 +35,13 @@ class Opened:
     Attributes:
         is_ours: made from a URL, so it is ours to dispose of.
         shares_connection: all steps would run on one connection, so they take turns.
+        file: what its connections lead to, on SQLite.
     """
 
     engine: AsyncEngine
     is_ours: bool
     shares_connection: bool
+    file: SQLiteFile = attrs.field(factory=SQLiteFile)
 
     @property
     def is_sqlite(self) -> bool:
@@ -94,7 +97,7 @@ def _make(url: URL) -> Opened:
             engine = create_async_engine(url, pool_pre_ping=True)
         else:
             engine = _sqlite(url, in_memory=in_memory)
-    except (InvalidRequestError, NoSuchModuleError) as exc:
+    except (ArgumentError, InvalidRequestError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             f"the journal cannot use {url.drivername!r}: write {name}+{_DRIVERS[name]}"
         ) from exc
@@ -105,10 +108,14 @@ def _make(url: URL) -> Opened:
 
 def _sqlite(url: URL, *, in_memory: bool) -> AsyncEngine:
     # The driver would begin transactions by its own rules; with None they are spelled out.
-    how: dict[str, Any] = {"connect_args": {"isolation_level": None}}
+    # SQLAlchemy 2.0 would open a file for each step.
+    how: dict[str, Any] = {
+        "connect_args": {"isolation_level": None},
+        "poolclass": AsyncAdaptedQueuePool,
+    }
     if in_memory:
         # One connection, lent to one step at a time; the pool keeps it, and with it the data.
-        how |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+        how |= {"pool_size": 1, "max_overflow": 0}
     engine = create_async_engine(url, **how)
     event.listen(engine.sync_engine, "connect", _set_up)
     return engine

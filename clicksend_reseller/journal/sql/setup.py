@@ -12,7 +12,6 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from clicksend_reseller import JournalError
 from clicksend_reseller.journal.sql.engine import BUSY_SECONDS, Opened, pragmas
 from clicksend_reseller.journal.sql.schema import COLUMNS, table
-from clicksend_reseller.journal.sql.sqlite_file import check_file
 
 _PAGE = "docs/reference/journal.md, The table"
 # Any number will do, as long as nobody else takes it: the table's name in ASCII, cut to 63 bits.
@@ -44,7 +43,7 @@ async def _prepare_sqlite(connection: AsyncConnection, opened: Opened) -> str:
         await _check_begins(connection)
         for pragma in pragmas("FULL"):
             await connection.exec_driver_sql(pragma)
-    await check_file(connection)
+    await opened.file.check_connection(connection)
     mode = await _mode(connection)
     if opened.is_ours and mode not in {"wal", "memory"}:
         mode = await _switch_to_wal(connection)

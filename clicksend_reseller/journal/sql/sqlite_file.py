@@ -17,40 +17,62 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clicksend_reseller import JournalError
 
 _MOUNTS = Path("/proc/self/mountinfo")
-CHECKED = "clicksend_reseller.journal: one name"
 _SIBLINGS = ("", "-wal", "-shm")
 _Identity: TypeAlias = tuple[int, int, int] | None
+# A path, empty in memory, and which file that was.
+_Found: TypeAlias = tuple[str, _Identity]
+# Where a pooled connection keeps what it led to when it was made.
+_FOUND = "clicksend_reseller.journal: file"
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
-async def check_file(connection: AsyncConnection) -> None:
-    """Check the file of a new connection, and remember which file it was.
+class SQLiteFile:
+    """The file of one journal, which all connections must lead to by its name."""
 
-    Raises:
-        JournalError: it has, or may have, another name.
-    """
+    def __init__(self) -> None:
+        self._known: _Found | None = None
+
+    async def check_connection(self, connection: AsyncConnection) -> None:
+        """Check where a connection leads: one that is made later knows the name alone.
+
+        Raises:
+            JournalError: the file has, or may have, another name, or it is another file.
+        """
+        found: _Found | None = connection.info.get(_FOUND)
+        if found is None:
+            found = connection.info[_FOUND] = await _find(connection)
+        if self._known is None:
+            self._known = found
+        if found != self._known:
+            raise _moved(self._known[0])
+
+    def check_name(self) -> None:
+        """Check the name again before each step that sends money: an open file can be moved.
+
+        Raises:
+            JournalError: its name leads to another file or to none, or it has a second name.
+        """
+        if self._known is None or (path := self._known[0]) == "":
+            return
+        if _identity(path) != self._known[1]:
+            raise _moved(path)
+
+
+async def _find(connection: AsyncConnection) -> _Found:
     databases = await connection.exec_driver_sql("PRAGMA database_list")
-    file = next((row.file for row in databases if row.name == "main"), "")
-    if file and (fault := fault_of_file(file)):
+    path = next((row.file for row in databases if row.name == "main"), "")
+    if path and (fault := fault_of_file(path)):
         raise JournalError(fault, permanent=True)
-    connection.info[CHECKED] = (file, _identity(file)) if file else None
+    return path, _identity(path) if path else None
 
 
-def check_name(connection: AsyncConnection) -> None:
-    """Check the name again before each step that sends money: an open file can be moved.
-
-    Raises:
-        JournalError: its name leads to another file or to none, or it has a second name.
-    """
-    known: tuple[str, _Identity] | None = connection.info[CHECKED]
-    if known is None or _identity(path := known[0]) == known[1]:
-        return
+def _moved(path: str) -> JournalError:
     fault = fault_of_file(path) or (
         f"the file {path!r} has been moved, deleted or replaced while this journal has it open, "
         "and whoever opens that name now would pay again: put it back, with what lies beside it, "
         "and start again"
     )
-    raise JournalError(fault, permanent=True)
+    return JournalError(fault, permanent=True)
 
 
 def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:

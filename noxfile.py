@@ -211,10 +211,10 @@ def pythons(session: nox.Session) -> None:
     run_tests(session)
 
 
-def run_tests(session: nox.Session) -> None:
+def run_tests(session: nox.Session, *options: str) -> None:
     """Run the suite in parallel, without measuring; what this prints is pytest's own."""
     env = {**WHEEL_ONLY, "PYTHONPATH": "tests"}
-    session.run("python", "-m", "pytest", *IN_PARALLEL, *session.posargs, env=env)
+    session.run("python", "-m", "pytest", *IN_PARALLEL, *options, *session.posargs, env=env)
 
 
 def interpreter(version: str) -> str | None:
@@ -243,7 +243,8 @@ def tests_lowest(session: nox.Session) -> None:
     oldest = Path(session.create_tmp()) / "oldest.txt"
     oldest.write_text("".join(f"{line}\n" for line in lowest(EXTRAS)), "utf-8")
     install_wheel(session, EXTRAS, "tests", constraints=oldest)
-    run_tests(session)
+    # They use what the newest versions of other libraries have deprecated.
+    run_tests(session, "-W", "ignore::DeprecationWarning")
 
 
 @nox.session(requires=["wheel"])

@@ -234,6 +234,7 @@ async def test_a_portal_killed_in_mid_transfer_pays_once(desk):
         await until(lambda: desk.ledger, seconds=20)
     finally:  # or every test after it would wait for a portal that is dead
         desk.portal.kill()
+        pressing.cancel()  # no page comes any more, and it would wait for one to the end
         await asyncio.gather(pressing, return_exceptions=True)
         await asyncio.to_thread(desk.portal.start)
 

@@ -31,10 +31,20 @@ def url(request, quick_path):
     return _new_url(request, quick_path)
 
 
-@pytest.fixture(params=DATABASES if IS_HEAVY else ("sqlite", "asyncpg"))
+FEW_DATABASES = DATABASES if IS_HEAVY else ("sqlite", "asyncpg")
+
+
+@pytest.fixture(params=FEW_DATABASES)
 def few_urls(request, quick_path):
     """Give the same for tests that take long: both databases, and every driver when heavy."""
     return _new_url(request, quick_path)
+
+
+@pytest.fixture(params=FEW_DATABASES, scope="module")
+def lasting_url(request):
+    """Give one for all tests of a file, each of which has keys and clients of its own."""
+    with tempfile.TemporaryDirectory(dir=in_memory()) as name:
+        yield _new_url(request, name)
 
 
 def _new_url(request, quick_path):

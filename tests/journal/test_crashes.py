@@ -74,15 +74,15 @@ def check(url, crew, served, point):
 
 
 @pytest.mark.parametrize("point", [*JOURNAL_POINTS, *TRANSPORT_POINTS])
-def test_a_process_lost_anywhere_neither_pays_twice_nor_forgets(few_urls, crew, served, point):
+def test_a_process_lost_anywhere_neither_pays_twice_nor_forgets(lasting_url, crew, served, point):
     """Whatever may have left stays `sent` and is listed; whatever has not is paid by the rerun."""
-    check(few_urls, crew, served, point)
+    check(lasting_url, crew, served, point)
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_a_process_lost_around_a_commit_of_sqlite(tmp_path, crew, served, point):
+def test_a_process_lost_around_a_commit_of_sqlite(quick_path, crew, served, point):
     """The commit is the border: before it nothing is on record, after it everything is."""
-    check(f"sqlite+aiosqlite:///{tmp_path}/transfers.db", crew, served, point)
+    check(f"sqlite+aiosqlite:///{quick_path}/transfers.db", crew, served, point)
 
 
 def test_each_point_has_its_expectation():

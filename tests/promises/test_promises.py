@@ -96,7 +96,7 @@ def _applied_transfers(server: FaultServer) -> Counter[int]:
 @pytest.mark.heavy
 async def test_no_transfer_is_applied_twice_and_none_is_told_wrongly():
     """Under random faults nothing doubles, and unsent, refused and applied mean just that."""
-    number, told = rounds(1_000, 10_000), Told()
+    number, told = rounds(400, 10_000), Told()
     async with FaultServer() as server:
         server.script(random_faults(42, SHARES))
         async with make_client(server, timeout=1.0, max_concurrency=40) as client:
@@ -147,7 +147,7 @@ async def test_cancellations_lose_no_place_and_never_lie(seed, caplog):
 
     async with FaultServer() as server:
         async with make_client(server, max_concurrency=10) as client:
-            number = rounds(500, 2_000)
+            number = rounds(250, 2_000)
             moments = 2 * await _turns_of([partial(client.get_account, n) for n in range(1, 21)])
             await _in_parallel([partial(cancel_one, n) for n in range(1, number + 1)], 20)
             async with asyncio.timeout(5):

@@ -22,6 +22,7 @@ from clicksend_reseller.models import CallEvent, Outcome, TransferReceipt
 from clicksend_reseller.sandbox import Sandbox
 from support import virtual_time
 from support.event_loop import a_few_turns, nobody_complains
+from support.heavy import rounds
 from support.journaled import (
     AT_ONCE,
     CONFIRMED,
@@ -292,15 +293,16 @@ async def test_a_deadline_in_the_claim_sends_nothing(sandbox, complaints, listen
     await nobody_complains(complaints)
 
 
+@pytest.mark.heavy
 async def test_no_key_is_sent_twice_whatever_is_cancelled(complaints, listening):
-    """600 transfers under seeded cancellations and faults, each tried until it is settled.
+    """Many transfers under seeded cancellations and faults, each tried until it is settled.
 
     The server's count is the oracle: a key is applied at most once, none that was applied is
     called unsent or refused, and none is called confirmed that was not.
     """
     listening()
-    dice = random.Random(20)
-    sandbox = Sandbox(credit="100000", accounts=[{"user_id": n} for n in range(1, 601)])
+    dice, many = random.Random(20), range(1, rounds(200, 2_000) + 1)
+    sandbox = Sandbox(credit="100000", accounts=[{"user_id": n} for n in many])
     journal = MemoryJournal()
     sandbox.fail("lost", times=None, chance=0.1)
     sandbox.fail("refuse", times=None, chance=0.1)
@@ -323,11 +325,11 @@ async def test_no_key_is_sent_twice_whatever_is_cancelled(complaints, listening)
                 call.cancel()
                 await asyncio.gather(call, return_exceptions=True)
 
-        for first in range(1, 601, 40):
+        for first in many[::40]:
             await asyncio.gather(*(tried(number) for number in range(first, first + 40)))
     states = journal.states  # a key that was cancelled before its first step is not among them
-    final = {number: states.get(f"k{number}", [INTENDED])[-1] for number in range(1, 601)}
-    applied = {number: len(sandbox.transfers_to(number)) for number in range(1, 601)}
+    final = {number: states.get(f"k{number}", [INTENDED])[-1] for number in many}
+    applied = {number: len(sandbox.transfers_to(number)) for number in many}
     assert max(applied.values()) == 1
     assert SENT not in final.values()
     assert {1} == {applied[number] for number in final if final[number] is CONFIRMED}

@@ -12,6 +12,7 @@ from clicksend_reseller.errors import (
 )
 from clicksend_reseller.models import Outcome
 from support.event_loop import a_few_turns
+from support.heavy import rounds
 from support.limiter import Limiter, raising
 
 NEVER_LATE = float("inf")
@@ -494,13 +495,14 @@ async def test_a_limiter_that_fails_on_leaving_is_logged_and_hides_nothing(caplo
 # -- cancellation
 
 
+@pytest.mark.heavy
 async def test_no_place_is_lost_whatever_is_cancelled():
-    """400 seeded stories of pauses, holds, slow limiters and cancellations; then all places work.
+    """Seeded stories of pauses, holds, slow limiters and cancellations; then all places work.
 
     Calls are cancelled while they wait for a place, the pause, the one who goes first, their
     spread, the limiter, and inside.
     """
-    for seed in range(400):
+    for seed in range(rounds(100, 4_000)):
         dice = random.Random(seed)
         gate, limiter = _story(dice)
         calls = [

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clicksend_reseller._wire import decoding
@@ -18,6 +18,7 @@ from clicksend_reseller._wire.response import open_envelope
 from clicksend_reseller.errors import ResellerError
 from clicksend_reseller.models import Outcome
 from support.good_answers import ACCOUNT
+from support.heavy import rounds
 from support.strategies import answers, canaries
 from support.wire_samples import (
     CREATE,
@@ -168,6 +169,7 @@ def echoes(secret):
         yield answer(status, said(200, "SUCCESS", {"user_id": secret}), flaw="it broke off")
 
 
+@settings(max_examples=rounds(30, 20_000))  # each reads 96 answers
 @given(secret=canaries)
 def test_no_error_shows_a_secret_of_the_call(secret):
     """Wherever a server echoes the key or a password: in code, prose, names, values, HTML."""

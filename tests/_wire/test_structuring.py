@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clicksend_reseller._wire import decoding, structuring
@@ -12,6 +12,7 @@ from clicksend_reseller._wire.decoding import to_dict
 from clicksend_reseller.models import Account, Currency, Secret, Subaccount
 from support import plain_path
 from support.good_answers import ACCOUNT
+from support.heavy import rounds
 from support.strategies import accounts, json_values, money_strings
 from support.wire_samples import BARE, bare
 
@@ -273,6 +274,7 @@ def test_compiled_path_equals_the_plain_path(raw):
         assert expected == plain_path.with_types(read(raw))
 
 
+@settings(max_examples=rounds(30, 20_000))  # each reads three accounts, on both paths
 @given(first=accounts(), second=accounts())
 def test_what_was_read_before_means_nothing(first, second):
     """No cache answers for another value: an account reads alike in any company."""

@@ -178,6 +178,8 @@ async def test_a_connection_made_later_leads_to_the_same_file(tmp_path, sandbox,
             restore(path)
             with pytest.raises(JournalError, match=r"j\.db' has been moved"):
                 await client.transfer_credit(1001, 5, "AUD", idempotency_key="k1")
+            with pytest.raises(JournalError, match=r"j\.db' has been moved"):
+                await journal.get("k1")  # it would say that nothing is on record
     await engine.dispose()
     assert [5] == sandbox.transfers_to(1001)
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from support.programs import missing, program
 
-PATIENCE = 10  # seconds, for one step of a page
+PATIENCE = 30  # seconds, for one step of a page on a machine that is busy with other tests
 
 ARGUMENTS = [
     "--no-sandbox",  # Chromium refuses to run as root with it

@@ -84,7 +84,7 @@ def chromium() -> Iterator[Browser]:
     """Lend the browser of this machine."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
             args=["--no-sandbox", "--disable-background-networking"],
         )
         try:

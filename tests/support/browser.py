@@ -29,7 +29,8 @@ async def browser():
         from playwright.async_api import async_playwright  # noqa: PLC0415 - many runs need none
     except ImportError:
         missing("playwright")
-    chromium = program("chromium")
+    # The shell is the same engine without the windows, whose own pages cost as much as the tests'.
+    chromium = program("chromium-headless-shell", "chromium")
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 
-def program(name):
-    """Find a program on the path, or end the test."""
-    return shutil.which(name) or missing(name)
+def program(*names):
+    """Find the first of these programs that is on the path, or end the test."""
+    found = filter(None, map(shutil.which, names))
+    return next(found, None) or missing(" or ".join(names))
 
 
 def postgres_programs():

@@ -22,11 +22,12 @@ def terminal(live, forks):
     """Start commands at a terminal, and end what is left of them."""
     opened = []
 
-    def start(*words, columns=80, **more):
+    def start(*words, columns=80, typed="", **more):
         env = {**live.env, "TERM": "xterm-256color", "COLUMNS": str(columns), **more}
         child = Terminal(
             forks,
             words,
+            typed=typed,
             env=env,
             cwd=str(live.folder),
             dimensions=(24, columns),
@@ -290,8 +291,7 @@ def test_a_name_cannot_drive_the_terminal(terminal, served):
 
 def test_what_was_typed_before_the_question_is_no_answer(terminal, served):
     """A pasted "y" that waited in the terminal sends nothing."""
-    child = terminal(*TRANSFER)
-    child.send("y\r")
+    child = terminal(*TRANSFER, typed="y\r")
     child.expect(r"Send it\? \[y/N\] ")
     child.timeout = 1
     with pytest.raises(pexpect.TIMEOUT):

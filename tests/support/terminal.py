@@ -32,17 +32,24 @@ class Terminal(pexpect.spawn):  # type: ignore[type-arg]  # it takes none when i
     Args:
         forks: starts it; None to start an interpreter.
         words: of the command line.
+        typed: what waits in the terminal when the command starts.
     """
 
-    def __init__(self, forks, words, **options):
+    def __init__(self, forks, words, *, typed="", **options):
         self._forks = forks
+        self._typed = typed.encode()
         super().__init__(COMMAND[0], [*COMMAND[1:], *map(str, words)], **options)
 
     def _spawnpty(self, args, **options):
         if self._forks is None:
-            return PtyProcess.spawn(args, **options)
+            process = PtyProcess.spawn(args, **options)
+            process.write(self._typed)
+            return process
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, options["dimensions"])
+        os.write(ours, self._typed)
         words = [word.decode() for word in args[len(COMMAND) :]]
-        return self._forks.start(words, options["env"], options["cwd"], options["dimensions"])
+        return PtyProcess(self._forks.start(words, options["env"], options["cwd"], theirs), ours)
 
 
 class Forks:
@@ -67,14 +74,12 @@ class Forks:
         self._orders.close()
         self._process.wait(30)
 
-    def start(self, words, env, folder, dimensions):
-        """Start a command at a new terminal."""
-        ours, theirs = os.openpty()
-        termios.tcsetwinsize(theirs, dimensions)
+    def start(self, words, env, folder, terminal):
+        """Start a command at a terminal, which becomes its own; give its number."""
         order = json.dumps({"words": words, "env": env, "folder": folder}).encode()
-        socket.send_fds(self._orders, [order], [theirs])
-        os.close(theirs)
-        return PtyProcess(int(self._orders.recv(MOST)), ours)
+        socket.send_fds(self._orders, [order], [terminal])
+        os.close(terminal)
+        return int(self._orders.recv(MOST))
 
 
 @contextlib.contextmanager

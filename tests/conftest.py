@@ -3,6 +3,7 @@
 The package's own pytest plugin is there, also in a checkout that no one has installed.
 """
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -44,6 +45,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 CORE_ONLY = os.environ.get("CLICKSEND_RESELLER_COVERAGE") == "core"
 NOT_MEASURED = {"cli", "docs", "journal", "recipes", "sandbox"}
 REPEATING = {"test_earlier_attempts", "test_fault_matrix", "test_promises", "test_wire_faults"}
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays():
+    """Put back what a framework under test makes of the root logger: other tests read the log."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 def pytest_configure(config):

@@ -84,6 +84,14 @@ class _SocketLoop(VirtualLoop):
         work.add_done_callback(self._ended)
         return work
 
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        """Count the thread that ends the others, for which the loop would wait five minutes."""
+        self._waiting.threads += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self._waiting.threads -= 1
+
     def _ended(self, _work: asyncio.Future[Any]) -> None:
         self._waiting.threads -= 1
 

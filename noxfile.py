@@ -70,7 +70,7 @@ def install_nox(home: Path) -> None:
 
 try:
     import nox
-    from nox.project import dependency_groups, load_toml
+    from nox.project import dependency_groups, load_toml, python_versions
 except ImportError:  # no nox, or one too old to have these
     if __name__ != "__main__":
         raise
@@ -86,8 +86,8 @@ PYPROJECT = load_toml(HERE / "pyproject.toml")
 PACKAGE = "clicksend_reseller"
 EXTRAS = "cli,fastapi,httpx2,journal,otel,sandbox"
 
-# Python versions that the package is for; the suite runs on each that is found.
-PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+# Python versions that the package says it is for; the suite runs on each that is found.
+PYTHONS = python_versions(PYPROJECT)
 
 # The checkout holds a folder of the package's name: nothing may import it in place of the wheel.
 # The tests compare what they import with it, and under this variable refuse the tree itself.

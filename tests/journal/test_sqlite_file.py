@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,11 +11,12 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from clicksend_reseller import JournalError, Transfer, TransferState
+from clicksend_reseller import JournalError, Outcome, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal
 from clicksend_reseller.journal.sql.sqlite_file import fault_of_file
 from support.command_line import Home
 from support.programs import missing, program
+from support.served_sandbox import make_client
 
 
 def of_url(path):
@@ -194,13 +196,132 @@ async def test_what_has_left_is_settled_in_a_file_that_was_moved(tmp_path, sandb
         assert await journal.settle("k1", 1, "a", TransferState.CONFIRMED)
 
 
+# -- its write-ahead log is lost, and the file is where it was
+
+
+def delete_beside(path, crew):
+    """Take away what looks like rubbish."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+
+
+def delete_index(path, crew):
+    """Take away the index of the log: others make one, and take no notice of our locks."""
+    path.with_name(f"{path.name}-shm").unlink()
+
+
+def copy(path, crew):
+    """Copy the file in this process, which ends its locks, and look at it in another one."""
+    shutil.copy(path, path.with_name("copy.db"))
+    assert crew.run("open_journal", url=f"sqlite+aiosqlite:///{path}")
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+
+@pytest.mark.parametrize("lose", [delete_beside, delete_index, copy])
+@pytest.mark.parametrize("pool", [None, AsyncAdaptedQueuePool])
+async def test_nothing_is_paid_into_a_log_that_nobody_else_finds(
+    quick_path, crew, served, lose, pool
+):
+    """Another process paid the same key again."""
+    path, client = quick_path / "j.db", served.new_client()
+    url = f"sqlite+aiosqlite:///{path}"
+    async with of_url(path):
+        pass  # an engine of somebody's own makes no WAL
+    engine = create_async_engine(url, poolclass=pool) if pool else None
+    journal = SQLJournal(engine or url)
+    async with journal, make_client(served.url, journal=journal) as api:
+        await api.transfer_credit(client, 5, "AUD", idempotency_key="k1")
+        lose(path, crew)
+        with pytest.raises(JournalError, match=r"j\.db-(wal|shm)' has been moved") as raised:
+            await api.transfer_credit(client, 5, "AUD", idempotency_key="k2")
+        assert raised.value.outcome is Outcome.NOT_SENT
+        call = {"url": url, "base_url": served.url, "key": "k2", "client_user_id": client}
+        assert "paid" == crew.run("transfer", **call)
+    if engine:
+        await engine.dispose()
+    assert 2 == served.applied_to(client)
+
+
+async def test_a_copy_in_this_process_does_not_undo_what_others_record(quick_path, crew, served):
+    """What had left is settled in no log that nobody finds: it would be written over their rows."""
+    path = quick_path / "j.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    async with of_url(path) as journal:
+        await journal.intend(transfer("k1"), realm="r")
+        assert await journal.claim("k1", 1, realm="r", attempt="a")
+        copy(path, crew)
+        client = served.new_client()
+        call = {"url": url, "base_url": served.url, "key": "k2", "client_user_id": client}
+        assert "paid" == crew.run("transfer", **call)
+        with pytest.raises(JournalError, match=r"j\.db-wal' has been moved"):
+            await journal.settle("k1", 1, "a", TransferState.CONFIRMED)
+    assert "replayed" == crew.run("transfer", **call)
+    async with of_url(path) as journal:
+        assert ["k1"] == [entry.key async for entry in journal.unresolved(older_than=0.0)]
+
+
+async def test_a_log_that_comes_and_goes_between_connections_is_no_other(tmp_path, sandbox):
+    """Whoever closes the last connection removes it, and the next one makes another."""
+    path = tmp_path / "j.db"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+    async with of_url(path):
+        pass
+    journal = SQLJournal(engine)
+    async with journal, sandbox.client(journal=journal) as client:
+        for key in ("k1", "k2"):
+            await client.transfer_credit(1001, 5, "AUD", idempotency_key=key)
+    assert [5, 5] == sandbox.transfers_to(1001)
+
+
+async def test_a_pool_that_has_lost_its_last_connection_goes_on(tmp_path, sandbox):
+    """As when a step was cut off because the database hung."""
+    async with of_url(tmp_path / "j.db") as journal, sandbox.client(journal=journal) as client:
+        for key in ("k1", "k2"):
+            await client.transfer_credit(1001, 5, "AUD", idempotency_key=key)
+            async with journal._engine.connect() as connection:
+                await connection.invalidate()
+    assert [5, 5] == sandbox.transfers_to(1001)
+
+
+async def test_a_connection_that_is_made_after_a_loss_pays_nothing_either(quick_path, crew, served):
+    """It finds the new log, while its process still has the old log's index."""
+    path, client = quick_path / "j.db", served.new_client()
+    async with of_url(path) as journal, make_client(served.url, journal=journal) as api:
+        await api.transfer_credit(client, 5, "AUD", idempotency_key="k1")
+        copy(path, crew)
+        async with journal._engine.connect():  # so that the journal cannot have this one
+            with pytest.raises(JournalError, match=r"j\.db-wal' has been moved"):
+                await api.transfer_credit(client, 5, "AUD", idempotency_key="k2")
+    assert 1 == served.applied_to(client)
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+async def test_nothing_is_paid_when_the_link_leads_elsewhere(quick_path, crew, served, link):
+    """As after the next release of a program: whoever follows it now pays into another journal."""
+    old, new, way = (quick_path / name for name in ("old", "new", "way"))
+    old.mkdir()
+    new.mkdir()
+    inside = "j.db" if link == "file" else ""
+    way.symlink_to(old / inside)
+    url = f"sqlite+aiosqlite:///{way if link == 'file' else way / 'j.db'}"
+    client = served.new_client()
+    call = {"url": url, "base_url": served.url, "key": "k1", "client_user_id": client}
+    async with SQLJournal(url) as journal, make_client(served.url, journal=journal) as api:
+        way.unlink()
+        way.symlink_to(new / inside)
+        assert "paid" == crew.run("transfer", **call)
+        with pytest.raises(JournalError, match="has been moved, deleted or replaced"):
+            await api.transfer_credit(client, 5, "AUD", idempotency_key="k1")
+    assert 1 == served.applied_to(client)
+
+
 # -- mounted
 
 
 SEEN = """
 import asyncio, json, sys
 from sqlalchemy.ext.asyncio import create_async_engine
-from clicksend_reseller import JournalError, Transfer, TransferState
+from clicksend_reseller import JournalError, Outcome, Transfer, TransferState
 from clicksend_reseller.journal import SQLJournal
 
 async def look(journal):

@@ -164,6 +164,7 @@ class Database:
         async with self._turn, self._sqlite_connection() as connection:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
+                self.opened.file.check_beside(connection)
                 if not settles:
                     self.opened.file.check_name()
                 result = await work(connection)
@@ -190,7 +191,9 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await work(connection)
         async with self._turn_to_read, self._sqlite_connection() as connection:
-            return await work(connection)
+            result = await work(connection)
+            self.opened.file.remember_beside(connection)
+            return result
 
     async def _read_or_write(self, look: Work[T | None], work: Work[T]) -> T:
         found = await self._read(look)

@@ -41,7 +41,7 @@ class Opened:
     engine: AsyncEngine
     is_ours: bool
     shares_connection: bool
-    file: SQLiteFile = attrs.field(factory=SQLiteFile)
+    file: SQLiteFile
 
     @property
     def is_sqlite(self) -> bool:
@@ -62,7 +62,8 @@ def open_engine(given: str | URL | AsyncEngine) -> Opened:
         shares = isinstance(given.pool, StaticPool)
         if shares and given.dialect.name == "postgresql":
             raise ConfigurationError(_SHARED)
-        return Opened(engine=given, is_ours=False, shares_connection=shares)
+        file = SQLiteFile(given.url.database)
+        return Opened(engine=given, is_ours=False, shares_connection=shares, file=file)
     if not isinstance(given, str | URL):
         raise TypeError(
             f"SQLJournal takes a database URL or an AsyncEngine, not {type(given).__name__}"
@@ -103,7 +104,9 @@ def _make(url: URL) -> Opened:
         ) from exc
     except ModuleNotFoundError as exc:
         raise ImportError(f"{url.drivername} needs {exc.name}: pip install {exc.name}") from exc
-    return Opened(engine=engine, is_ours=True, shares_connection=in_memory)
+    file = SQLiteFile(url.database)
+    file.watch(engine.sync_engine)
+    return Opened(engine=engine, is_ours=True, shares_connection=in_memory, file=file)
 
 
 def _sqlite(url: URL, *, in_memory: bool) -> AsyncEngine:

@@ -34,6 +34,8 @@ async def prepare(opened: Opened, *, create: bool) -> str:
         if create:
             await _create(connection, is_sqlite=opened.is_sqlite)
         await connection.run_sync(_check)
+        if opened.is_sqlite:
+            opened.file.remember_beside(connection)
     return synchronous
 
 

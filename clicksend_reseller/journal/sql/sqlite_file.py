@@ -2,7 +2,9 @@
 
 Under two names, a hard link or a file that is mounted by itself, each has a WAL of its own: two
 processes then see two journals, and each pays every key. A process whose open file is moved or
-deleted goes on in a journal that the next process does not find.
+deleted, or whose WAL is, goes on in a journal that the next process does not find. A WAL goes so
+even where nobody touches it: whoever reads the file and closes it ends all locks that the process
+has on it (POSIX), and the next process to close it takes itself for the last, and tidies up.
 """
 
 from __future__ import annotations
@@ -12,25 +14,40 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clicksend_reseller import JournalError
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_SIBLINGS = ("", "-wal", "-shm")
+_BESIDE = ("-wal", "-shm")
 _Identity: TypeAlias = tuple[int, int, int] | None
 # A path, empty in memory, and which file that was.
 _Found: TypeAlias = tuple[str, _Identity]
 # Where a pooled connection keeps what it led to when it was made.
 _FOUND = "clicksend_reseller.journal: file"
+_FOUND_BESIDE = "clicksend_reseller.journal: beside it"
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 class SQLiteFile:
-    """The file of one journal, which all connections must lead to by its name."""
+    """The file of one journal, which all connections must lead to by its name.
 
-    def __init__(self) -> None:
+    Args:
+        given: the name that it is opened by; SQLite tells only where its symbolic links led to.
+    """
+
+    def __init__(self, given: str | None = None) -> None:
+        self._given = os.path.abspath(given) if given else ""  # noqa: PTH100 - keeps its links
         self._known: _Found | None = None
+        self._beside: dict[str, _Identity] | None = None
+        self._open = 0
+
+    def watch(self, engine: Engine) -> None:
+        """Count the connections of an engine, which all find the same beside the file."""
+        self._beside = {}
+        event.listen(engine, "connect", self._opened)
+        event.listen(engine, "close", self._closed)
 
     async def check_connection(self, connection: AsyncConnection) -> None:
         """Check where a connection leads: one that is made later knows the name alone.
@@ -43,6 +60,8 @@ class SQLiteFile:
             found = connection.info[_FOUND] = await _find(connection)
         if self._known is None:
             self._known = found
+            if _identity(self._given) != found[1]:
+                self._given = found[0]  # a URI, or made in another folder
         if found != self._known:
             raise _moved(self._known[0])
 
@@ -54,8 +73,48 @@ class SQLiteFile:
         """
         if self._known is None or (path := self._known[0]) == "":
             return
+        for name in (path, self._given):
+            if _identity(name) != self._known[1]:
+                raise _moved(name)
+
+    def remember_beside(self, connection: AsyncConnection) -> dict[str, _Identity]:
+        """Keep what lies beside the file, once a connection has begun to use it.
+
+        From then on SQLite removes neither, until the connection is closed.
+        """
+        found = self._beside
+        if found is None:
+            found = connection.info.setdefault(_FOUND_BESIDE, dict[str, _Identity]())
+        path = "" if self._known is None else self._known[0]
+        for suffix in _BESIDE:
+            if path and found.get(suffix) is None:
+                found[suffix] = _identity(path + suffix)
+        return found
+
+    def check_beside(self, connection: AsyncConnection) -> None:
+        """Check within a transaction that others find its write-ahead log, or will not see it.
+
+        A file that was moved is left to `check_name`: what has left is settled in it.
+
+        Raises:
+            JournalError: what lies beside the file is gone, or is another one.
+        """
+        found = self.remember_beside(connection)
+        if self._known is None or (path := self._known[0]) == "":
+            return
         if _identity(path) != self._known[1]:
-            raise _moved(path)
+            return
+        for suffix, known in found.items():
+            if _identity(path + suffix) != known:
+                raise _moved(path + suffix)
+
+    def _opened(self, *_: object) -> None:
+        self._open += 1
+
+    def _closed(self, *_: object) -> None:
+        self._open -= 1
+        if self._beside and not self._open:
+            self._beside.clear()  # the last one removes it, and the next makes another
 
 
 async def _find(connection: AsyncConnection) -> _Found:
@@ -70,7 +129,7 @@ def _moved(path: str) -> JournalError:
     fault = fault_of_file(path) or (
         f"the file {path!r} has been moved, deleted or replaced while this journal has it open, "
         "and whoever opens that name now would pay again: put it back, with what lies beside it, "
-        "and start again"
+        "and start again; nothing else in this process may open these files, not even to copy them"
     )
     return JournalError(fault, permanent=True)
 
@@ -84,7 +143,7 @@ def fault_of_file(path: str, mounts: Path = _MOUNTS) -> str:
     """
     real = os.path.realpath(path)
     mounted = _mount_points(mounts)
-    faults = (_fault(real + suffix, mounted) for suffix in _SIBLINGS)
+    faults = (_fault(real + suffix, mounted) for suffix in ("", *_BESIDE))
     return next(filter(None, faults), "")
 
 

@@ -229,6 +229,19 @@ async def test_a_sent_row_without_a_time_is_unresolved(opened, url):
         assert ["k1"] == [entry.key for entry in await everything(journal.unresolved())]
 
 
+@pytest.mark.parametrize("older_than", [150.0, 0.0])
+async def test_a_sent_row_of_a_clock_that_was_ahead_is_unresolved(opened, url, older_than):
+    """It was on no list until that time came, while its client could not be paid."""
+    async with opened() as journal:
+        await journal.intend(transfer(), realm=REALM)
+        assert await journal.claim("k1", 1, realm=REALM, attempt="a")
+        await put_back(url, -365 * 24 * 3600)
+        listed = await everything(journal.unresolved(older_than))
+        assert ["k1"] == [entry.key for entry in listed]
+        with pytest.raises(JournalError, match="may still be under way"):
+            await journal.resolve("k1", applied=False, by="ann", note="its age is not known")
+
+
 @pytest.mark.parametrize("hours", [-10, 10])
 async def test_a_time_of_any_zone_is_the_same_moment(opened, hours):
     """SQLite keeps no offset, so what it is given is turned to UTC first."""

@@ -242,9 +242,12 @@ def is_pending() -> ColumnElement[bool]:
 
 
 def is_unresolved(dialect: Dialect, older_than: float) -> ColumnElement[bool]:
-    """Unknown, or sent so long ago that no attempt can be alive."""
+    """Unknown, or sent so long ago that no attempt can be alive, or nobody knows when.
+
+    A time that is still to come was written by a clock that was ahead.
+    """
     limit = now(dialect) - timedelta(seconds=older_than)
-    old = or_(c.sent_at.is_(None), c.sent_at <= limit)
+    old = or_(c.sent_at.is_(None), c.sent_at <= limit, c.sent_at > now(dialect))
     forgotten = and_(c.state == TransferState.SENT.value, old)
     return or_(c.state == TransferState.UNKNOWN.value, forgotten)
 

@@ -62,7 +62,9 @@ class Records:
         """Walk over what a person must judge: unknown, or sent and never settled.
 
         Args:
-            older_than: seconds; what was sent later may still be under way.
+            older_than: seconds; what was sent later may still be under way. What was sent at a
+                time that is still to come is given too: a clock was ahead then, or has been put
+                back since.
 
         Raises:
             JournalError: the journal failed.

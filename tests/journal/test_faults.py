@@ -7,13 +7,14 @@ import sqlite3
 import uuid
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import delete, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from clicksend_reseller import (
     JournalError,
+    Outcome,
     ResellerError,
     Transfer,
     TransferOutcomeUnknownError,
@@ -24,9 +25,10 @@ from clicksend_reseller import (
 from clicksend_reseller.journal import SQLJournal, transfer_many
 from clicksend_reseller.journal.sql import engine
 from clicksend_reseller.journal.sql.database import failure
-from clicksend_reseller.journal.sql.schema import metadata
+from clicksend_reseller.journal.sql.schema import metadata, table
 from support import postgres as postgres_module
 from support.aging import put_back
+from support.served_sandbox import make_client
 
 SENT, CONFIRMED, INTENDED = TransferState.SENT, TransferState.CONFIRMED, TransferState.INTENDED
 
@@ -323,3 +325,27 @@ async def test_blanks_and_capitals_make_another_key(opened):
         entries = await journal.intend_all(rows, realm="r")
     assert keys == [entry.key for entry in entries]
     assert [1, 2, 3, 4, 5] == [entry.client_user_id for entry in entries]
+
+
+async def test_a_process_notices_that_an_older_copy_has_taken_over(opened, url, served):
+    """It paid again, without a word, what it had paid itself."""
+    client = served.new_client()
+    async with opened() as journal, make_client(served.url, journal=journal) as api:
+        await api.transfer_credit(client, 5, "AUD", idempotency_key="k1")
+        await api.transfer_credit(client, 5, "AUD", idempotency_key="k2")
+        await forget(url, "k2")
+        for key in ("k2", "k3"):
+            with pytest.raises(JournalError, match=r"has forgotten .* 'k2' was sent") as raised:
+                await api.transfer_credit(client, 5, "AUD", idempotency_key=key)
+            assert (Outcome.NOT_SENT, False) == (raised.value.outcome, raised.value.needs_renewal)
+        assert (await api.transfer_credit(client, 5, "AUD", idempotency_key="k1")).replayed
+        assert 2 == await journal.hold(by="ann", note="an older copy")
+    assert 2 == served.applied_to(client)
+
+
+async def forget(url, key):
+    """Let a database be as it was before a transfer."""
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(delete(table).where(table.c.key == key))
+    await engine.dispose()

@@ -75,6 +75,7 @@ class SQLJournal(Decisions):
         self._engine = opened.engine
         self._one_open = one_open_per_client
         self._patience = () if opened.is_sqlite else PATIENCE
+        self._last: queries.Claim | None = None
 
     # --- recording
 
@@ -151,20 +152,31 @@ class SQLJournal(Decisions):
 
         Raises:
             UnsettledTransferError: another transfer to this client is open.
-            JournalError: the claim failed, or nobody knows whether it did: send nothing.
+            JournalError: the claim failed, or nobody knows whether it did: send nothing. Or an
+                older copy of the database has taken its place.
         """
+        last = self._last
         statement = queries.claim(
-            self._dialect, key, round, realm=realm, attempt=attempt, one_open=self._one_open
+            self._dialect,
+            key,
+            round,
+            realm=realm,
+            attempt=attempt,
+            one_open=self._one_open,
+            last=last,
         )
         try:
-            return await self._database.write(
-                partial(transactions.changes_one, statement=statement)
-            )
+            won = await self._database.write(partial(transactions.changes_one, statement=statement))
         except JournalError as error:
             if isinstance(error.__cause__, IntegrityError):
                 # The UPDATE itself was refused, so nothing is in doubt.
                 await self._refuse_a_second(key, round, realm, str(error.__cause__.orig))
             raise
+        if won:
+            self._last = key, round, attempt
+        elif last is not None:
+            await self._check_memory(last)
+        return won
 
     async def settle(
         self,
@@ -239,6 +251,14 @@ class SQLJournal(Decisions):
         return f"SQLJournal({shown(self._engine.url)!r})"
 
     # --- inside
+
+    async def _check_memory(self, last: queries.Claim) -> None:
+        if not await self._look(queries.find_claim(last)):
+            raise JournalError(
+                f"the database has forgotten that the transfer with key {last[0]!r} was sent: an "
+                "older copy has taken its place; stop all clients, and hold what it calls intended",
+                permanent=True,
+            )
 
     async def _refuse_a_second(self, key: str, number: int, realm: str, said: str) -> None:
         """Name the open transfer that kept a round from being claimed, if it was one."""

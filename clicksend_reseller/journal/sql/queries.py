@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Dialect,
+    FromClause,
     Insert,
     Row,
     Select,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     literal,
     or_,
@@ -33,6 +35,9 @@ from sqlalchemy.types import DateTime, String
 from clicksend_reseller import Transfer, TransferState
 from clicksend_reseller.journal.sql.schema import UTCDateTime, table
 from clicksend_reseller.journal.states import FINAL, sources
+
+# Key, round and attempt.
+Claim: TypeAlias = tuple[str, int, str]
 
 c: ReadOnlyColumnCollection[str, Column[Any]] = table.columns
 
@@ -112,10 +117,28 @@ def insert_round(
 
 
 def claim(
-    dialect: Dialect, key: str, number: int, *, realm: str, attempt: str, one_open: bool
+    dialect: Dialect,
+    key: str,
+    number: int,
+    *,
+    realm: str,
+    attempt: str,
+    one_open: bool,
+    last: Claim | None = None,
 ) -> Update:
-    """Turn `intended` into `sent`, which changes a row for one caller only."""
+    """Turn `intended` into `sent`, which changes a row for one caller only.
+
+    Args:
+        dialect: of the database.
+        key: of the transfer.
+        number: of its round.
+        realm: where it is sent.
+        attempt: that sends it.
+        one_open: no other transfer to its client may be open.
+        last: an earlier claim, without which the database is an older copy and nothing is sent.
+    """
     client = literal(f"{realm}#") + cast(c.client_user_id, String)
+    earlier = [] if last is None else [exists(find_claim(last, table.alias()))]
     return (
         update(table)
         .where(
@@ -123,6 +146,7 @@ def claim(
             c.round == number,
             _in(sources("claim")),
             or_(c.realm.is_(None), c.realm == realm),
+            *earlier,
         )
         .values(
             state=TransferState.SENT.value,
@@ -132,6 +156,13 @@ def claim(
             open_client=client if one_open else None,
         )
     )
+
+
+def find_claim(claim: Claim, rows: FromClause = table) -> Select[Any]:
+    """Find a claim on record: nothing takes it back, whatever became of it."""
+    key, number, attempt = claim
+    mine = and_(rows.c.key == key, rows.c.round == number, rows.c.attempt == attempt)
+    return select(rows.c.key).where(mine)
 
 
 def in_the_way(key: str, number: int, *, realm: str) -> Select[Any]:

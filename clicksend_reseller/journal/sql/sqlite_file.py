@@ -34,7 +34,7 @@ class SQLiteFile:
     """The file of one journal, which all connections must lead to by its name.
 
     Args:
-        given: the name that it is opened by; SQLite tells only where its symbolic links led to.
+        given: the name that it is opened by; SQLite says only where its symbolic links led.
     """
 
     def __init__(self, given: str | None = None) -> None:

@@ -175,7 +175,7 @@ class SQLJournal(Decisions):
         if won:
             self._last = key, round, attempt
         elif last is not None:
-            await self._check_memory(last)
+            await self._refuse_an_older_copy(last)
         return won
 
     async def settle(
@@ -252,7 +252,7 @@ class SQLJournal(Decisions):
 
     # --- inside
 
-    async def _check_memory(self, last: queries.Claim) -> None:
+    async def _refuse_an_older_copy(self, last: queries.Claim) -> None:
         if not await self._look(queries.find_claim(last)):
             raise JournalError(
                 f"the database has forgotten that the transfer with key {last[0]!r} was sent: an "

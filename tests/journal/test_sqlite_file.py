@@ -260,9 +260,9 @@ async def test_a_copy_in_this_process_does_not_undo_what_others_record(quick_pat
         assert ["k1"] == [entry.key async for entry in journal.unresolved(older_than=0.0)]
 
 
-async def test_a_log_that_comes_and_goes_between_connections_is_no_other(tmp_path, sandbox):
+async def test_a_log_that_comes_and_goes_between_connections_is_no_other(quick_path, sandbox):
     """Whoever closes the last connection removes it, and the next one makes another."""
-    path = tmp_path / "j.db"
+    path = quick_path / "j.db"
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
     async with of_url(path):
         pass
@@ -273,9 +273,9 @@ async def test_a_log_that_comes_and_goes_between_connections_is_no_other(tmp_pat
     assert [5, 5] == sandbox.transfers_to(1001)
 
 
-async def test_a_pool_that_has_lost_its_last_connection_goes_on(tmp_path, sandbox):
-    """As when a step was cut off because the database hung."""
-    async with of_url(tmp_path / "j.db") as journal, sandbox.client(journal=journal) as client:
+async def test_a_pool_that_has_lost_its_last_connection_goes_on(quick_path, sandbox):
+    """As when a step was cut off. A disk, unlike memory, may number the new files like the old."""
+    async with of_url(quick_path / "j.db") as journal, sandbox.client(journal=journal) as client:
         for key in ("k1", "k2"):
             await client.transfer_credit(1001, 5, "AUD", idempotency_key=key)
             async with journal._engine.connect() as connection:

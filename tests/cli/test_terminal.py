@@ -82,7 +82,7 @@ def test_ctrl_c_at_the_question_is_130_at_once(terminal, served):
     child = terminal(*TRANSFER)
     child.expect(r"Send it\? \[y/N\] ")
     child.sendintr()
-    child.timeout = 10  # to end a process takes a busy machine seconds; an answer would take 20
+    child.timeout = 15  # to end a process takes a busy machine seconds; an answer would take 20
     status, said = ended(child)
     assert (130, []) == (status, served.paid)
     assert "nothing was sent" in said
@@ -207,7 +207,7 @@ def test_ctrl_c_twice_stops_at_once_and_says_unknown(terminal, live, served):
     child.sendintr()
     child.expect("waiting for 4 answers")
     child.sendintr()
-    child.timeout = 3
+    child.timeout = 15  # to end a process takes a busy machine seconds; an answer would take 20
     status, said = ended(child)
     assert 6 == status
     assert "10 rows: 4 unknown (20 AUD), 6 not tried" in said

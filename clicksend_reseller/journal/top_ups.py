@@ -68,7 +68,7 @@ class SkippedTopUp:
         reason: why, in words.
         entry: the round on record that decided, or that is not gone on with.
         is_withdrawn: that round was never sent and shall not be: `resolve` it with
-            `applied=False`, or whoever finds it later pays it.
+            `applied=False, seen=entry`, or whoever finds it later pays it.
     """
 
     account: Account

@@ -6,6 +6,11 @@ import re
 
 import pytest
 
+from clicksend_reseller import AsyncResellerClient, TransferOutcomeUnknownError
+from clicksend_reseller.cli.payments import policy
+from clicksend_reseller.cli.payments.on_record import entries_where
+from support.aging import put_back_at
+
 LOW = ("top-up", "--below", 10, "--to", 50, "--batch", "2026-11-24")
 CAP = ("--yes", "--max-total", 500)
 
@@ -76,6 +81,35 @@ def test_a_row_that_was_never_sent_is_withdrawn_where_the_client_is_no_longer_lo
         assert "no longer below 10: its balance is 1" in shown[-1]["note"]
     again = live.call(*LOW, *CAP)
     assert (before, run.status) == (served.ledger, again.status)
+
+
+def test_a_row_that_another_run_sends_while_the_list_is_read_is_not_withdrawn(
+    live, served, monkeypatch
+):
+    """It is paid, its answer lost: that is why the client is not low, and a person has to look."""
+    left = stopped(live, served)
+    served.fail("lost", operation="transfer_credit", times=None)
+
+    async def read_and_overtaken(journal, wanted):
+        found = await entries_where(journal, wanted)
+        account = ("sandbox", "sandbox")
+        async with AsyncResellerClient(*account, base_url=live.url, journal=journal) as other:
+            for client, amount in left.items():
+                with pytest.raises(TransferOutcomeUnknownError):
+                    await other.transfer_credit(
+                        client, amount, "AUD", idempotency_key=f"2026-11-24/{client}"
+                    )
+        put_back_at(live)  # a long list, at 20 calls a minute, or a question that waits
+        return found
+
+    monkeypatch.setattr(policy, "entries_where", read_and_overtaken)
+    live.call(*LOW, *CAP)
+    monkeypatch.undo()
+    assert left == {who: int(float(amount)) for who, amount in served.paid if who in left}
+    run = live.call("journal", "list", "--unresolved", "-o", "json")
+    assert {(f"2026-11-24/{client}", "unknown") for client in left} <= {
+        (row["key"], row["state"]) for row in json.loads(run.out)
+    }
 
 
 def test_a_row_that_was_never_sent_is_computed_anew(live, served):

@@ -195,6 +195,28 @@ async def test_a_renewal_loses_against_what_a_person_has_decided_meanwhile(opene
     assert (2, REFUTED) == (entry.round, entry.state)
 
 
+@pytest.mark.parametrize("ends", ["sent", "unknown", "held", "renewed"])
+async def test_a_withdrawal_loses_against_what_has_become_of_the_round_meanwhile(opened, url, ends):
+    """What was intended when it was looked at may have been sent, and is called no refuted one."""
+    async with opened() as journal:
+        seen = await journal.intend(transfer(), realm=REALM)
+        if ends == "held":
+            await journal.hold(by="ann", note="a backup was restored")
+        elif ends == "renewed":
+            await journal.resolve("k1", applied=False, by="ann", note="not today")
+            await journal.renew("k1", by="ann", note="today after all")
+        else:
+            assert await journal.claim("k1", 1, realm=REALM, attempt="a")
+            if ends == "unknown":
+                assert await journal.settle("k1", 1, "a", UNKNOWN)
+            await put_back(url, 151, key="k1")
+        before = await journal.get("k1")
+        with pytest.raises(JournalError, match="has changed meanwhile"):
+            await journal.resolve("k1", applied=False, by="nightly", note="not low", seen=seen)
+        assert before == await journal.get("k1")
+        await journal.resolve("k1", applied=False, by="ann", note="I have looked", seen=before)
+
+
 async def test_a_hold_takes_everything_whatever_the_clocks_say(opened, url):
     """Rows of a machine whose clock was ahead were left, and paid; what is left is counted."""
     async with opened() as journal:

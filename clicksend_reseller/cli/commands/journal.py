@@ -106,9 +106,9 @@ def resolve(
     text(note, "--note")
     output = Output(everywhere, ENTRY_COLUMNS, USUAL_ENTRY_COLUMNS, goes_on=True)
     with Session(everywhere) as session:
-        found(session, key)
-        entry = session.run(session.journal.resolve(key, applied, by=_who(by), note=note))
-        output.one(entry_record(entry))
+        seen = found(session, key)
+        resolved = session.journal.resolve(key, applied, by=_who(by), note=note, seen=seen)
+        output.one(entry_record(session.run(resolved)))
     return Status.DONE
 
 

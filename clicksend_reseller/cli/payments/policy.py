@@ -117,7 +117,8 @@ def _row(batch: str, row: TopUp) -> Payment:
 
 async def _withdraw(session: Session, skip: SkippedTopUp, entry: JournalEntry) -> None:
     try:
-        await session.journal.resolve(entry.key, False, by=_SIGNED, note=skip.reason)  # noqa: FBT003 - a verdict reads as one
+        # Only what was seen: it may have been sent meanwhile, which is why the client is not low.
+        await session.journal.resolve(entry.key, False, by=_SIGNED, note=skip.reason, seen=entry)  # noqa: FBT003 - a verdict reads as one
     except JournalError as error:
         session.console.warn(printable(f"{entry.key!r} could not be withdrawn: {error.message}"))
 

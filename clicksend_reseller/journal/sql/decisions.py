@@ -50,7 +50,15 @@ class Decisions(Records):
             )
         )
 
-    async def resolve(self, key: str, applied: bool, *, by: str, note: str) -> JournalEntry:  # noqa: FBT001 - a verdict reads as one
+    async def resolve(
+        self,
+        key: str,
+        applied: bool,  # noqa: FBT001 - a verdict reads as one
+        *,
+        by: str,
+        note: str,
+        seen: JournalEntry | None = None,
+    ) -> JournalEntry:
         """Write down what a person found out about a transfer. Nothing is sent.
 
         Args:
@@ -60,12 +68,16 @@ class Decisions(Records):
             applied: whether the credit arrived.
             by: who says so.
             note: how it was found out.
+            seen: the entry that this is decided upon; where the newest round is another one, or
+                in another state, nothing is written. A program that withdraws what is intended
+                needs it: the round may have been sent meanwhile.
 
         Returns:
             The round, now confirmed or refuted.
 
         Raises:
-            JournalError: its state is final, its attempt may be alive, or it was never sent.
+            JournalError: its state is final, its attempt may be alive, it was never sent, or it
+                is not what was seen.
         """
         check_signature(by, note)
         if not isinstance(applied, bool):
@@ -73,7 +85,7 @@ class Decisions(Records):
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
         return await self._write_decision(
             lambda connection, encode: transactions.resolve(
-                connection, key, state, encode(by), encode(note)
+                connection, key, state, encode(by), encode(note), seen
             )
         )
 

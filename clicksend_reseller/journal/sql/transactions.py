@@ -151,13 +151,7 @@ async def renew(
         JournalError: the newest one is not refused, not what was seen, or somebody else was
             quicker.
     """
-    row = await newest(own, key)
-    if seen is not None and (row.round, row.state) != (seen.round, seen.state):
-        raise JournalError(
-            f"{key!r} has changed meanwhile: its newest round was {seen.round}, "
-            f"{str(seen.state)!r}, and is {row.round}, {row.state!r}: look at it again",
-            permanent=True,
-        )
+    row = await _newest_as_seen(own, key, seen)
     if row.state not in sources("renew"):
         raise JournalError(
             f"the newest round of {key!r} is {row.state!r}, and only one that was rejected "
@@ -175,14 +169,19 @@ async def renew(
 
 
 async def resolve(
-    own: AsyncConnection, key: str, state: TransferState, by: str, note: str
+    own: AsyncConnection,
+    key: str,
+    state: TransferState,
+    by: str,
+    note: str,
+    seen: JournalEntry | None,
 ) -> JournalEntry:
     """Write a person's decision into the newest round.
 
     Raises:
-        JournalError: it is final, or may be under way, or was never sent.
+        JournalError: it is final, may be under way, was never sent, or is not what was seen.
     """
-    row = await newest(own, key)
+    row = await _newest_as_seen(own, key, seen)
     if row.state not in sources("resolve", state):
         raise JournalError(_why_not(row), permanent=True)
     if row.state == TransferState.SENT.value or state is TransferState.REFUTED:
@@ -289,6 +288,18 @@ async def newest(own: AsyncConnection, key: str) -> Row[Any]:
     if not rows:
         raise JournalError(f"no transfer with key {key!r} is on record", permanent=True)
     return rows[-1]
+
+
+async def _newest_as_seen(own: AsyncConnection, key: str, seen: JournalEntry | None) -> Row[Any]:
+    """Give the newest round, if nobody has changed it since it was looked at."""
+    row = await newest(own, key)
+    if seen is not None and (row.round, row.state) != (seen.round, seen.state):
+        raise JournalError(
+            f"{key!r} has changed meanwhile: its newest round was {seen.round}, "
+            f"{str(seen.state)!r}, and is {row.round}, {row.state!r}: look at it again",
+            permanent=True,
+        )
+    return row
 
 
 async def _check_age(own: AsyncConnection, row: Row[Any]) -> None:

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
+from clicksend_reseller import AsyncResellerClient, Transfer
 from clicksend_reseller.cli.payments import run as payments_run
 from clicksend_reseller.cli.session.limiting import PerMinute
-from clicksend_reseller.journal import Batch
+from clicksend_reseller.journal import Batch, SQLJournal
 from support.command_line import COMMAND
 from support.heavy import rounds
 from support.programs import program
@@ -538,6 +539,30 @@ async def be_silent(self, key):
 SQLJournal.claim, SQLJournal.get = claim_and_be_cut, be_silent
 sys.exit(run(sys.argv[1:]))
 """
+
+
+def test_a_row_that_another_run_revises_and_pays_is_shown_with_what_was_paid(
+    live, served, monkeypatch
+):
+    """`top-up --below` computes anew what a run under way has not sent yet."""
+    claim, overtaken = SQLJournal.claim, []
+    wanted = Transfer(idempotency_key="june/1001", client_user_id=1001, amount=7, currency="AUD")
+
+    async def claim_too_late(journal, *args, **more):
+        if not overtaken:
+            overtaken.append(journal)
+            await journal.revise(wanted, by="ann", note="the balance of now")
+            account = ("sandbox", "sandbox")
+            async with AsyncResellerClient(*account, base_url=live.url, journal=journal) as other:
+                await other.transfer_credit(1001, 7, "AUD", idempotency_key="june/1001")
+        return await claim(journal, *args, **more)
+
+    monkeypatch.setattr(SQLJournal, "claim", claim_too_late)
+    file = written(live, [1001], amount=5)
+    run = live.call("top-up", "--from", file, "--batch", "june", *CAP, "-o", "csv")
+    assert [(1001, "7.000000")] == served.paid
+    assert '1001,7,"AUD","already_paid"' in run.out
+    assert "1 already paid (7 AUD)" in last_line(run)
 
 
 def test_rows_that_a_silent_journal_leaves_over_are_unknown(live, served):

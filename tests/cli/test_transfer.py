@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from clicksend_reseller import AsyncResellerClient
+from clicksend_reseller.journal import SQLJournal
 from support.command_line import Home
 
 
@@ -19,6 +20,24 @@ def rows(run):
 def pay(home, *words, **more):
     """Make a transfer without a question."""
     return home.call("transfer", *words, "--yes", "-o", "jsonl", **more)
+
+
+def test_a_key_that_another_run_pays_at_the_last_moment_is_already_paid(live, served, monkeypatch):
+    """Whoever read "not sent" would pay it again under a new key."""
+    claim, overtaken = SQLJournal.claim, []
+
+    async def claim_too_late(journal, *args, **more):
+        if not overtaken:
+            overtaken.append(journal)
+            account = ("sandbox", "sandbox")
+            async with AsyncResellerClient(*account, base_url=live.url, journal=journal) as other:
+                await other.transfer_credit(1001, 12, "AUD", idempotency_key="invoice-7")
+        return await claim(journal, *args, **more)
+
+    monkeypatch.setattr(SQLJournal, "claim", claim_too_late)
+    run = pay(live, 1001, 12, "AUD", "--key", "invoice-7")
+    assert [(1001, "12.000000")] == served.paid
+    assert (0, "already_paid") == (run.status, rows(run)[0]["status"])
 
 
 def test_a_key_pays_once(live, served):

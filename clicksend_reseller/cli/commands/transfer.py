@@ -201,10 +201,16 @@ def _sent(session: Session, output: Output, row: Payment, *, allow_negative: boo
         status="already_paid" if receipt.replayed else "paid",
         balance=account.balance if account else None,
     )
-    output.one(paid.record)
     if receipt.replayed:
-        session.console.note("it had been paid already: nothing was sent")
+        return worst([status, _paid_before(session, output, paid)])
+    output.one(paid.record)
     return worst([status, output.status])
+
+
+def _paid_before(session: Session, output: Output, row: Payment) -> Status:
+    output.one(row.record)
+    session.console.note("it had been paid already: nothing was sent")
+    return output.status
 
 
 def _failed(session: Session, output: Output, row: Payment, error: ResellerError) -> Status:
@@ -212,6 +218,10 @@ def _failed(session: Session, output: Output, row: Payment, error: ResellerError
     status = status_of(error)
     if isinstance(error, UnsettledTransferError):
         entry = session.run(session.journal.get(wanted.idempotency_key))
+        is_same = entry is not None and is_for(entry, wanted, session.client.realm)
+        if entry is not None and is_same and entry.state is TransferState.CONFIRMED:
+            # Another run has sent it after this one had looked: the credit has moved.
+            return _paid_before(session, output, row.on_record(entry))
         if entry is not None and entry.state in OPEN:
             status = Status.UNKNOWN  # another run is sending it at this moment
     word = "unknown" if status is Status.UNKNOWN else "rejected"

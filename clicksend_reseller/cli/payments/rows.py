@@ -11,6 +11,7 @@ from clicksend_reseller import AccountFields, JournalEntry, Transfer, TransferSt
 from clicksend_reseller.cli.exit_status import Status, worst
 from clicksend_reseller.cli.output.formats import Record
 from clicksend_reseller.cli.output.records import moment, money
+from clicksend_reseller.cli.payments.on_record import transfer_of
 from clicksend_reseller.journal import TransferResult
 
 _COLUMNS = ("client_user_id", "amount", "currency", "status", "balance", "key", "reason")
@@ -101,12 +102,16 @@ class Payment(Row):
         return self.transfer.idempotency_key
 
     def on_record(self, entry: JournalEntry) -> Payment:
-        """Take over the journal's answer for a row that is not sent again."""
+        """Take over the journal's answer for a row that is not sent again, with its values.
+
+        Another run of the batch may have revised the amount while this one was under way.
+        """
         said = entry.response_msg or entry.note
         since = f"on record as {entry.state} since {moment(entry.settled_at or entry.sent_at)}"
         is_paid = entry.state is TransferState.CONFIRMED
         return attrs.evolve(
             self,
+            transfer=transfer_of(entry),
             entry=entry,
             status=_WORDS.get(entry.state, "rejected"),
             balance=entry.balance_after,

@@ -85,7 +85,7 @@ class Decisions(Records):
         state = TransferState.CONFIRMED if applied else TransferState.REFUTED
         return await self._write_decision(
             lambda connection, encode: transactions.resolve(
-                connection, key, state, encode(by), encode(note), seen
+                connection, key, state, encode(by), encode(note), seen=seen
             )
         )
 

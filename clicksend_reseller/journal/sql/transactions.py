@@ -174,6 +174,7 @@ async def resolve(
     state: TransferState,
     by: str,
     note: str,
+    *,
     seen: JournalEntry | None,
 ) -> JournalEntry:
     """Write a person's decision into the newest round.

@@ -545,7 +545,8 @@ def test_a_row_that_another_run_revises_and_pays_is_shown_with_what_was_paid(
     live, served, monkeypatch
 ):
     """`top-up --below` computes anew what a run under way has not sent yet."""
-    claim, overtaken = SQLJournal.claim, []
+    claim = SQLJournal.claim
+    overtaken: list[SQLJournal] = []
     wanted = Transfer(idempotency_key="june/1001", client_user_id=1001, amount=7, currency="AUD")
 
     async def claim_too_late(journal, *args, **more):

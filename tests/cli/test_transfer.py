@@ -24,7 +24,8 @@ def pay(home, *words, **more):
 
 def test_a_key_that_another_run_pays_at_the_last_moment_is_already_paid(live, served, monkeypatch):
     """Whoever read "not sent" would pay it again under a new key."""
-    claim, overtaken = SQLJournal.claim, []
+    claim = SQLJournal.claim
+    overtaken: list[SQLJournal] = []
 
     async def claim_too_late(journal, *args, **more):
         if not overtaken:

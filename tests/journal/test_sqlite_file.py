@@ -211,8 +211,9 @@ def delete_index(path, crew):
 
 
 def copy(path, crew):
-    """Copy the file in this process, which ends its locks, and look at it in another one."""
-    shutil.copy(path, path.with_name("copy.db"))
+    """Copy the files in this process, which ends its locks, and look at them in another one."""
+    for suffix in ("", "-wal", "-shm"):  # SQLite 3.53 relies on its locks on the last one
+        shutil.copy(f"{path}{suffix}", path.with_name(f"copy.db{suffix}"))
     assert crew.run("open_journal", url=f"sqlite+aiosqlite:///{path}")
     assert not path.with_name(f"{path.name}-wal").exists()
 

@@ -194,6 +194,7 @@ class TransferGuard:
 
     async def claim(self) -> None:
         """Make this attempt the one that may send; called when the first byte wants to leave."""
+        self._claim_in_doubt = True  # already now: a caller may leave before the step's first turn
         await self._step(shielded(self._claim()))
         if not self._claimed:
             raise UnsettledTransferError(
@@ -260,14 +261,13 @@ class TransferGuard:
         return entry
 
     async def _claim(self) -> None:
-        # Within the step, so that a claim is known of even if its task was cancelled meanwhile.
-        self._claim_in_doubt = True
         try:
             won: object = await self._journal.claim(
                 self.key, self._round, realm=self._realm, attempt=self._attempt
             )
             if not isinstance(won, bool):  # a rowcount of -1 would be true
                 raise TypeError(f"claim() must give True or False, not {won!r}")
+            # Within the step, so that a claim is known of even if its task was cancelled meanwhile.
             self._claimed = won
         except UnsettledTransferError:
             self._claim_in_doubt = False

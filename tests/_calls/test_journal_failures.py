@@ -293,6 +293,30 @@ async def test_a_deadline_in_the_claim_sends_nothing(sandbox, complaints, listen
     await nobody_complains(complaints)
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_a_deadline_right_before_a_claim_says_that_the_round_is_used_up(sandbox, turns):
+    """In whichever turn of the loop it comes: a round that the claim still takes needs renewal."""
+    journal = MemoryJournal()
+
+    class JustInTime(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            loop = asyncio.get_running_loop()
+            loop._clock.now += 10  # the deadline passes, and its timer is due in the next turn
+            await a_few_turns(turns)
+            return await sandbox.transport().handle_async_request(request)
+
+    async def story():
+        options = {"transport": JustInTime(), "journal": journal, "deadline": 5}
+        async with AsyncResellerClient("user", "key", **options) as client:
+            with pytest.raises(APITimeoutError) as raised:
+                await pay(client)
+        return raised.value
+
+    error, _ = virtual_time.run(story())
+    is_used_up = journal.only.state is not INTENDED
+    assert (Outcome.NOT_SENT, is_used_up) == (error.outcome, error.needs_renewal)
+
+
 @pytest.mark.heavy
 async def test_no_key_is_sent_twice_whatever_is_cancelled(complaints, listening):
     """Many transfers under seeded cancellations and faults, each tried until it is settled.

@@ -209,9 +209,10 @@ class TransferGuard:
 
     def mark(self, error: ResellerError) -> None:
         """Say on an error that a round was used up though nothing left."""
-        # A claim that failed leaves it intended, or in a doubt that the next call will report.
-        is_its_own = isinstance(error, JournalError)
-        if self.claimed and error.outcome is Outcome.NOT_SENT and not is_its_own:
+        # A claim that failed leaves it intended, or in a doubt that the next call will report,
+        # unless the round could be settled.
+        used_up = self._claimed if isinstance(error, JournalError) else self.claimed
+        if used_up and error.outcome is Outcome.NOT_SENT:
             error.needs_renewal = True
 
     async def settle(
@@ -232,7 +233,8 @@ class TransferGuard:
             )
         elif self._claim_in_doubt:
             # It may be on record all the same, and would then stay `sent` for a person to judge.
-            await self._settle_if_open(TransferState.REJECTED, response_msg=NOT_SENT)
+            settled = await self._settle_if_open(TransferState.REJECTED, response_msg=NOT_SENT)
+            self._claimed = settled is True
         elif self._claimed and not left:
             await self._settle(TransferState.REJECTED, response_msg=NOT_SENT)
         elif self._claimed:
@@ -303,11 +305,13 @@ class TransferGuard:
             error = refusal(entry.status_code, entry.response_code, entry.response_msg or "")
             error.advice = f"this is the journal's record, nothing was sent now; {renewal}"
             return error
-        return JournalError(
+        used_up = JournalError(
             f"the transfer with key {self.key!r} is on record as {str(entry.state)!r} "
             f"({entry.response_msg or entry.note or 'no reason given'}); {renewal}",
             permanent=True,
         )
+        used_up.needs_renewal = True
+        return used_up
 
     async def _step(self, step: Coroutine[Any, Any, T]) -> T:
         try:
@@ -322,15 +326,17 @@ class TransferGuard:
             raise _failure(exc) from exc
 
     async def _settle(self, state: TransferState, **details: Unpack[_Details]) -> None:
-        if not await self._settle_if_open(state, **details):
+        if await self._settle_if_open(state, **details) is False:
             _logger.error(
                 "the transfer of %s with key %r ended as %r, but its round was settled before",
                 *self._ended(state),
                 extra=self._fields(state),
             )
 
-    async def _settle_if_open(self, state: TransferState, **details: Unpack[_Details]) -> bool:
-        """Write down the end; a journal that fails now must not hide what happened."""
+    async def _settle_if_open(
+        self, state: TransferState, **details: Unpack[_Details]
+    ) -> bool | None:
+        """Write down the end; None of a journal that fails, which must not hide what happened."""
         try:
             step = self._journal.settle(self.key, self._round, self._attempt, state, **details)
             return await shielded(step, SETTLE_SECONDS)
@@ -340,7 +346,7 @@ class TransferGuard:
                 *self._ended(state),
                 extra=self._fields(state),
             )
-            return True
+            return None
 
     def _ended(self, state: TransferState) -> tuple[str, str, str]:
         moved = self._transfer

@@ -306,7 +306,7 @@ def test_a_deadline_right_before_a_claim_says_that_the_round_is_used_up(sandbox,
             return await sandbox.transport().handle_async_request(request)
 
     async def story():
-        options = {"transport": JustInTime(), "journal": journal, "deadline": 5}
+        options: dict[str, Any] = {"transport": JustInTime(), "journal": journal, "deadline": 5}
         async with AsyncResellerClient("user", "key", **options) as client:
             with pytest.raises(APITimeoutError) as raised:
                 await pay(client)
@@ -315,6 +315,26 @@ def test_a_deadline_right_before_a_claim_says_that_the_round_is_used_up(sandbox,
     error, _ = virtual_time.run(story())
     is_used_up = journal.only.state is not INTENDED
     assert (Outcome.NOT_SENT, is_used_up) == (error.outcome, error.needs_renewal)
+
+
+@pytest.mark.parametrize("settles", [True, False])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_failed_claim_that_is_on_record_needs_renewal(sandbox, when, settles):
+    """It was written and its answer lost; where the journal fails again, nobody knows."""
+    journal = MemoryJournal()
+    getattr(journal, when)["claim"] = raises(OSError("the line broke"))
+    if not settles:
+        journal.before["settle"] = raises(OSError("the line is broken"))
+    async with sandbox.client(journal=journal) as client:
+        with pytest.raises(JournalError, match="the line broke") as raised:
+            await pay(client)
+        is_used_up = journal.only.state is REJECTED
+        assert (when == "after" and settles) == is_used_up == raised.value.needs_renewal
+        if is_used_up:
+            with pytest.raises(JournalError, match="opens another round") as raised:
+                await pay(client)
+            assert raised.value.needs_renewal
+    assert () == sandbox.requests
 
 
 @pytest.mark.heavy

@@ -7,7 +7,7 @@ an answer takes the whole body first: it has left, as it would have on a socket.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
@@ -16,7 +16,7 @@ from clicksend_reseller.sandbox.service.faults import KINDS
 from clicksend_reseller.sandbox.service.messages import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
     from types import ModuleType
 
     import httpx2
@@ -75,9 +75,15 @@ async def _exchange(state: SandboxState, request: Incoming, family: ModuleType) 
         path=path,
         query=query,
         authorization=request.headers.get("authorization", ""),
-        body=await request.aread(),
+        body=await _body(request),
     )
     return exchange(state, arrived)
+
+
+async def _body(request: Incoming) -> bytes:
+    """Take the body off its stream, as a socket does: what was read before is not there again."""
+    chunks = cast("AsyncIterable[bytes]", request.stream)
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _wait(done: Exchange) -> None:

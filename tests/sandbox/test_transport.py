@@ -12,6 +12,7 @@ from clicksend_reseller import (
     AccountFields,
     AlreadyExistsError,
     APIConnectionError,
+    AsyncResellerClient,
     AuthenticationError,
     InsufficientCreditError,
     Outcome,
@@ -255,6 +256,35 @@ async def test_the_last_two_of_the_cast_always_leave_a_transfer_in_doubt(user_id
         assert Decimal(40) == (await client.get_account(user_id)).balance
     assert [Decimal(5)] * 2 == sandbox.transfers_to(user_id)
     assert [kind, kind, None] == [request.fault for request in sandbox.requests]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_transport_that_repeats_a_request_pays_once(family, reads):
+    """The body is given once here too, also after a hook has read it: as on a socket."""
+    library = FAMILIES[family]
+    sandbox = Sandbox()
+    sandbox.fail("lost", times=None)
+    inner = sandbox.transport(family)
+
+    class Repeating(library.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            try:
+                return await inner.handle_async_request(request)
+            except library.TransportError:
+                return await inner.handle_async_request(request)
+
+    async def look(request):
+        if reads:
+            await request.aread()
+
+    hooks = {"request": [look]}
+    async with library.AsyncClient(transport=Repeating(), event_hooks=hooks) as http_client:
+        options: dict[str, Any] = {"base_url": "http://localhost/v3", "http_client": http_client}
+        async with AsyncResellerClient("sandbox", "sandbox", **options) as client:
+            with pytest.raises(TransferOutcomeUnknownError):
+                await client.transfer_credit(1001, 5, "AUD")
+    assert [5] == sandbox.transfers_to(1001)
 
 
 async def test_the_client_repeats_a_transfer_that_was_never_asked_for():

@@ -369,6 +369,25 @@ async def test_what_was_not_sent_can_be_withdrawn(desk):
     assert [12] == desk.ledger
 
 
+async def test_a_page_that_is_out_of_date_withdraws_nothing(desk):
+    """It was sent since, and its answer lost: nobody has said that it did not arrive."""
+    first = await lose_an_answer(desk)
+    stale = await desk.top_up("7")
+    await first.get_by_label("Note").fill("it is there")
+    await first.get_by_role("button", name="It arrived").click()
+    await first.get_by_text("it is there (the portal)").wait_for()
+    page = await desk.open(urlsplit(stale.url).path[1:])
+    desk.sandbox.fail("lost", operation="transfer_credit")
+    await page.get_by_role("button", name="Send it now").click()
+    await page.get_by_role("button", name="It arrived").wait_for()
+    age(desk.portal, 151)
+    await stale.get_by_label("Note").fill("no longer wanted")
+    await stale.get_by_role("button", name="Withdraw it").click()
+    await stale.get_by_role("button", name="It arrived").wait_for()
+    assert UNKNOWN == await state(stale)
+    assert [12, 7] == desk.ledger
+
+
 async def test_a_refusal_has_its_reason(desk):
     """Nothing is moved, and the page says why."""
     page = await desk.top_up("999999")

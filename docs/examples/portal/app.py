@@ -41,6 +41,7 @@ from clicksend_reseller import (
     KeyReusedError,
     ResellerError,
     Transfer,
+    TransferState,
 )
 from clicksend_reseller.fastapi import ResellerDep, reseller_lifespan
 from clicksend_reseller.journal import Assumptions, SQLJournal, reconcile_transfer
@@ -76,6 +77,8 @@ class Comparison(BaseModel):
 
 class Finding(BaseModel):
     applied: bool
+    round: int  # what the page said, on which it was decided
+    state: TransferState
     note: str = ""
 
 
@@ -312,8 +315,12 @@ async def resolve(request: Request, key: str, said: Annotated[Finding, Form()]) 
     place = f"/transfers/{quote(key, safe='')}"
     if not said.note.strip():
         return RedirectResponse(f"{place}?no-note#note", 303)
+    if (entry := await request.state.journal.get(key)) is None:
+        raise HTTPException(404, "There is no such transfer.")
+    seen = attrs.evolve(entry, round=said.round, state=said.state)
+    decision = {"by": "the portal", "note": said.note, "seen": seen}
     with contextlib.suppress(JournalError):  # somebody else was quicker: the page shows what is so
-        await request.state.journal.resolve(key, said.applied, by="the portal", note=said.note)
+        await request.state.journal.resolve(key, said.applied, **decision)
     return RedirectResponse(place, 303)
 
 

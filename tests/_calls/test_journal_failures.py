@@ -301,6 +301,7 @@ def test_a_deadline_right_before_a_claim_says_that_the_round_is_used_up(sandbox,
     class JustInTime(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request):
             loop = asyncio.get_running_loop()
+            assert isinstance(loop, virtual_time.VirtualLoop)
             loop._clock.now += 10  # the deadline passes, and its timer is due in the next turn
             await a_few_turns(turns)
             return await sandbox.transport().handle_async_request(request)

@@ -74,8 +74,8 @@ class ResellerError(Exception):
         attempts: how many attempts began.
         permanent: True where the same call would meet the same fault, so it is not repeated.
         advice: what to do next, where there is something to say; part of the text.
-        needs_renewal: nothing was sent, but the round was claimed in the journal, so that only
-            its `renew` opens another one.
+        needs_renewal: nothing was sent, but the round was claimed or withdrawn in the journal, so
+            that only its `renew` opens another one.
     """
 
     advice: str = ""

@@ -20,8 +20,8 @@ class TransferStatus(StrEnum):
     Attributes:
         PAID: now.
         ALREADY_PAID: before; nothing was sent now.
-        REJECTED: the API said no, now or before, or it was stopped after the claim before
-            anything left; `renew` opens another round.
+        REJECTED: the API said no, now or before, it was stopped after the claim before anything
+            left, or a person withdrew or refuted it; `renew` opens another round.
         UNKNOWN: it may have been applied: a person must look.
         ELSEWHERE: somebody else is sending it, or another transfer to the client is open.
         NOT_SENT: nothing was sent; the same call again will try.

@@ -323,6 +323,20 @@ async def test_a_row_that_was_edited_is_not_renewed(sandbox, journal):
     assert () == sandbox.ledger
 
 
+@pytest.mark.parametrize("renews", [False, True])
+async def test_a_withdrawn_row_is_not_called_one_that_the_same_list_would_pay(
+    sandbox, journal, renews
+):
+    """Its key is used up, and the list alone, `renew_rejected` too, opens no other round."""
+    async with journal, sandbox.client(journal=journal) as client:
+        rows = transfers(1)
+        await journal.intend(rows[0])
+        await journal.resolve("k0", applied=False, by="ann", note="no")
+        batch = transfer_many(client, rows, renew_rejected=renews)
+        assert ["rejected"] == [result.status.value async for result in batch]
+    assert () == sandbox.ledger
+
+
 async def test_a_row_that_a_person_has_decided_meanwhile_is_not_renewed(sandbox, journal):
     """It was rejected when the batch began; then somebody said that it shall not be paid."""
     sandbox.fail("error", times=2, status=400, response_code="BAD_REQUEST")

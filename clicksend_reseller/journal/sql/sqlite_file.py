@@ -4,7 +4,7 @@ Under two names, a hard link or a file that is mounted by itself, each has a WAL
 processes then see two journals, and each pays every key. A process whose open file is moved or
 deleted, or whose WAL is, goes on in a journal that the next process does not find. A WAL goes so
 even where nobody touches it: whoever reads the file and closes it ends all locks that the process
-has on it (POSIX), and the next process to close it takes itself for the last, and tidies up.
+has on it (POSIX), and the next process to close it may take itself for the last, and tidy up.
 """
 
 from __future__ import annotations
